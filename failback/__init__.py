@@ -1,0 +1,1 @@
+"""failback: durable, rehearsed, provably lossless rollback of live Postgres migrations."""

@@ -1,0 +1,112 @@
+"""Errors that an operator can act on: one class per cause, each with its cure."""
+
+
+class FailbackError(Exception):
+    """Root of every error that failback raises on purpose.
+
+    Args:
+        cause: what is wrong, in one sentence.
+        cure: what to do about it, in one sentence; empty only where nothing can be done.
+    """
+
+    retryable = False
+    """Whether the same call may succeed later without anybody doing anything."""
+
+    def __init__(self, cause: str, cure: str = "") -> None:
+        self.cause = cause
+        self.cure = cure
+        super().__init__(f"{cause} {cure}".strip())
+
+
+class ConfigurationError(FailbackError):
+    """The configuration file, an option or an input cannot be used as it is."""
+
+
+class UnknownTablePatternError(ConfigurationError):
+    """A pattern under `data.tables` matches no table."""
+
+
+class UnreachableError(FailbackError):
+    """A server did not answer; it may later."""
+
+    retryable = True
+
+
+class CredentialsError(FailbackError):
+    """A server answered and refused the user or the password."""
+
+
+class MissingRightError(FailbackError):
+    """A server lets us in, but not do what is needed."""
+
+
+class NotArmedError(FailbackError):
+    """The reverse path was never armed, or was disarmed."""
+
+
+class AlreadyArmedError(FailbackError):
+    """The reverse path is armed already, for other tables or by another estate."""
+
+
+class SlotLostError(FailbackError):
+    """The slot is gone, invalid, or was moved by somebody else: changes may be missing."""
+
+
+class SlotBusyError(FailbackError):
+    """Another consumer holds the stream for the moment."""
+
+    retryable = True
+
+
+class FenceUpError(FailbackError):
+    """A fence is up where the operation needs it down."""
+
+
+class FenceNotHeldError(FailbackError):
+    """A fence could not be raised or proved: a writer may still be at work."""
+
+    retryable = True
+
+
+class TableRefusedError(FailbackError):
+    """A table cannot be synced as it is (no key, unlogged, missing on a side)."""
+
+
+class SchemaDriftError(FailbackError):
+    """The two sides' schemas differ in a way that would lose or change data."""
+
+
+class VerificationFailedError(FailbackError):
+    """The two sides were compared and do not hold the same rows."""
+
+
+class SafetyRuleError(FailbackError):
+    """A step would break a safety rule; its name is part of the cause."""
+
+
+class RollbackRunningError(FailbackError):
+    """The estate has a rollback already."""
+
+
+class RollbackNotFoundError(FailbackError):
+    """No rollback has this id."""
+
+
+class ApprovalRefusedError(FailbackError):
+    """A decision was made by nobody known, in no role that counts, or too late."""
+
+
+class JournalError(FailbackError):
+    """A file is not a journal of acknowledged writes."""
+
+
+class BalancerError(FailbackError):
+    """The balancer answered and refused, or lacks a backend, server or map."""
+
+
+class DnsRefusedError(FailbackError):
+    """The name server answered and refused the update."""
+
+
+class LabError(FailbackError):
+    """A part of the lab could not be started, found or broken as asked."""

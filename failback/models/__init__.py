@@ -1,0 +1,1 @@
+"""Frozen payloads: everything that travels between workflows, activities and people."""

@@ -1,0 +1,55 @@
+"""Words that every other payload uses: sides, services, outcomes, and the base of payloads."""
+
+from enum import IntEnum, StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Payload(BaseModel):
+    """A frozen value that travels through Temporal.
+
+    Payloads are only ever added to: new fields have defaults, and unknown fields are
+    ignored, so that an older worker reads what a newer one wrote.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Side(StrEnum):
+    """One of the two sides of a migration."""
+
+    SOURCE = "source"
+    """The Supabase project that we return to."""
+    TARGET = "target"
+    """The new infrastructure, live while the migration is."""
+
+    @property
+    def other(self) -> "Side":
+        """The opposite side."""
+        return Side.TARGET if self is Side.SOURCE else Side.SOURCE
+
+
+class Service(StrEnum):
+    """What traffic is routed by."""
+
+    DATABASE = "database"
+    AUTH = "auth"
+    STORAGE = "storage"
+    FUNCTIONS = "functions"
+
+
+class Outcome(StrEnum):
+    """What is known about an effect. Unknown is its own answer, never a failure."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Level(IntEnum):
+    """The four rollback levels of the specification."""
+
+    TRAFFIC = 1
+    DATA_SYNC = 2
+    FULL_SYSTEM = 3
+    DISASTER_RECOVERY = 4

@@ -1,0 +1,199 @@
+"""What activities need from the outside world, as protocols. Providers implement them."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from failback.models.common import Service, Side
+from failback.models.rollback import AvailabilityReport
+from failback.models.sync import (
+    ArmReport,
+    BatchReport,
+    CanaryReport,
+    Conflict,
+    DisarmReport,
+    DrainReport,
+    FenceReport,
+    SyncStatus,
+    VerifyReport,
+)
+from failback.models.traffic import (
+    BackendRoute,
+    CheckResult,
+    DnsRecord,
+    NameAnswer,
+    ServerWeight,
+)
+
+
+class LoadBalancer(Protocol):
+    """Shifts and holds traffic. Every method is idempotent.
+
+    Raises UnreachableError when the balancer does not answer and BalancerError when it
+    refuses or lacks a backend, a server or the map of doors.
+    """
+
+    async def set_weights(self, route: BackendRoute, source: int, target: int) -> None:
+        """Give one backend's two servers their weights, 0..256."""
+        ...
+
+    async def read_weights(self, route: BackendRoute) -> tuple[ServerWeight, ServerWeight]:
+        """The source's and the target's server as the balancer sees them now."""
+        ...
+
+    async def close_door(self, services: Sequence[Service], seconds: float) -> bool:
+        """Hold new requests of these services; after `seconds` they are let through.
+
+        Returns False where this balancer cannot hold requests.
+        """
+        ...
+
+    async def open_door(self, services: Sequence[Service]) -> None:
+        """Let held and new requests through."""
+        ...
+
+    async def closed_doors(self) -> frozenset[Service]:
+        """The services whose requests are being held now."""
+        ...
+
+    async def in_flight(self, route: BackendRoute, side: Side) -> int:
+        """Requests that one side's server has not answered yet; sessions do not count."""
+        ...
+
+    async def shut_sessions(self, route: BackendRoute, side: Side) -> None:
+        """End the established sessions of one side's server."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class DnsProvider(Protocol):
+    """Points names at hosts. Raises UnreachableError, CredentialsError, DnsRefusedError."""
+
+    async def point(self, record: DnsRecord, side: Side) -> None:
+        """Make the name a CNAME to the side's host with the record's TTL."""
+        ...
+
+    async def answers(self, record: DnsRecord) -> tuple[NameAnswer, ...]:
+        """What every configured resolver answers for the name now, uncached by us."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class ServiceChecks(Protocol):
+    """Looks at the running service from a customer's place."""
+
+    async def names(self) -> tuple[str, ...]:
+        """The names of the checks that `check` runs."""
+        ...
+
+    async def check(self) -> tuple[CheckResult, ...]:
+        """Database connectivity, auth endpoint, API response time, critical user journey.
+
+        A check that fails is a result, not an exception. The journey cleans up what it
+        made, also when it failed half-way.
+        """
+        ...
+
+    async def probe(self) -> tuple[CheckResult, ...]:
+        """One cheap, read-only round of availability probes."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells stakeholders. A dead channel never delays a rollback."""
+
+    async def notify(self, channel: str, subject: str, text: str) -> CheckResult:
+        """Deliver one message; failure is a result, not an exception."""
+        ...
+
+
+class AvailabilityProbe(Protocol):
+    """Counts what customers would have seen."""
+
+    def report(self) -> AvailabilityReport:
+        """The counts so far."""
+        ...
+
+
+Progress = Callable[[str], None]
+"""Called with one short sentence while long work goes on; may raise to stop it."""
+
+
+class ReverseSyncEngine(Protocol):
+    """Carries the target's changes to the source, fences, verifies. Blocking; thread-safe.
+
+    Every method is idempotent and may be repeated after a crash at any point. All raise
+    UnreachableError, CredentialsError and MissingRightError for the server's side of things.
+    """
+
+    def arm(self, capture: str | None = None) -> ArmReport:
+        """Install fence and capture, fence the source, prove both with a canary."""
+        ...
+
+    def disarm(self) -> DisarmReport:
+        """Remove everything that arming made on both sides."""
+        ...
+
+    def status(self, *, canary: bool = False) -> SyncStatus:
+        """Readiness, with everything that would block a rollback."""
+        ...
+
+    def warm(self) -> None:
+        """Open connections and read catalogues, so that the next call starts at once."""
+        ...
+
+    def run_batch(self) -> BatchReport:
+        """Carry one batch over. Raises NotArmedError, SlotLostError, SlotBusyError."""
+        ...
+
+    def drain(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
+        """Batches until the source has all that the target has committed by now.
+
+        Inconclusive when the deadline passes first; what was carried over stays.
+        """
+        ...
+
+    def drain_late(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
+        """As `drain`, against a source that takes writes: conflicts are parked."""
+        ...
+
+    def synchronise_sequences(self) -> int:
+        """Set the source's sequences above both sides' maximum; returns how many moved."""
+        ...
+
+    def raise_fence(self, side: Side, grace_seconds: float) -> FenceReport:
+        """Refuse new writes, wait for those in flight, prove it. Ends stragglers."""
+        ...
+
+    def lift_fence(self, side: Side, accepted: str = "") -> FenceReport:
+        """Let writes in. The source's needs an empty tail, or who accepted its rest."""
+        ...
+
+    def fenced(self, side: Side) -> bool:
+        """Whether a side refuses writes now."""
+        ...
+
+    def canary(self) -> CanaryReport:
+        """Write, update and delete a row on the target, and see each on the source."""
+        ...
+
+    def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """Compare both sides: rows, digests, foreign keys, business rules."""
+        ...
+
+    def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
+        """Parked conflicts, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
