@@ -40,6 +40,21 @@ class LoadBalancer(Protocol):
         """The source's and the target's server as the balancer sees them now."""
         ...
 
+    async def set_all_weights(
+        self, routes: Sequence[BackendRoute], source: int, target: int
+    ) -> None:
+        """As `set_weights` for several backends in as few round trips as can be.
+
+        Every backend is tried before an error of one of them is raised.
+        """
+        ...
+
+    async def read_all_weights(
+        self, routes: Sequence[BackendRoute]
+    ) -> tuple[tuple[ServerWeight, ServerWeight], ...]:
+        """As `read_weights`, a pair for each route in the order given."""
+        ...
+
     async def close_door(self, services: Sequence[Service], seconds: float) -> bool:
         """Hold new requests of these services; after `seconds` they are let through.
 
@@ -113,6 +128,10 @@ class Notifier(Protocol):
 
     async def notify(self, channel: str, subject: str, text: str) -> CheckResult:
         """Deliver one message; failure is a result, not an exception."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
         ...
 
 
