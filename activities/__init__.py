@@ -1,0 +1,1 @@
+"""Idempotent effects on outside systems, one class a system. They depend on ports only."""

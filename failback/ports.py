@@ -138,6 +138,10 @@ class Notifier(Protocol):
 class AvailabilityProbe(Protocol):
     """Counts what customers would have seen."""
 
+    async def run(self) -> None:
+        """Probe at the configured interval until cancelled."""
+        ...
+
     def report(self) -> AvailabilityReport:
         """The counts so far."""
         ...
