@@ -1,0 +1,187 @@
+"""Effects on the two databases: fence, drain, verify, and the continuous reverse sync."""
+
+import time
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.failures import maps_errors_sync
+from activities.heartbeating import heartbeat
+from failback.errors import FailbackError, SlotBusyError, UnreachableError
+from failback.models.common import Outcome, Side
+from failback.models.requests import (
+    DrainRequest,
+    FenceRequest,
+    KeepSyncedReport,
+    KeepSyncedRequest,
+    VerifyDataRequest,
+)
+from failback.models.sync import BatchReport, DrainReport, FenceReport, SyncStatus, VerifyReport
+from failback.ports import ReverseSyncEngine
+
+_LATE_DRAIN_SECONDS = 20.0
+"""One stretch of the late drain; between stretches fences are looked at again."""
+_TRY_AGAIN_SECONDS = 1.0
+
+
+class DatabaseActivities:
+    """Runs the reverse sync engine. Its methods block, and run in the worker's threads.
+
+    Args:
+        engine: the engine of the estate.
+    """
+
+    def __init__(self, engine: ReverseSyncEngine) -> None:
+        self._engine = engine
+
+    @activity.defn
+    @maps_errors_sync
+    def warm_up(self, request: DrainRequest) -> SyncStatus:
+        """Open connections, read catalogues, and say how far the source is behind."""
+        self._engine.warm()
+        return self._engine.status()
+
+    @activity.defn
+    @maps_errors_sync
+    def catch_up(self, request: DrainRequest) -> DrainReport:
+        """Drain before the fence, so that the drain inside it is short."""
+        return self._drained(request)
+
+    @activity.defn
+    @maps_errors_sync
+    def raise_fence(self, request: FenceRequest) -> FenceReport:
+        """Make it impossible to acknowledge a write on one side, and prove it."""
+        report = self._engine.raise_fence(request.side, request.grace_seconds)
+        return report.model_copy(update={"attempts": activity.info().attempt})
+
+    @activity.defn
+    @maps_errors_sync
+    def lift_fence(self, request: FenceRequest) -> FenceReport:
+        """Let writes in on one side; the engine holds the safety rules."""
+        report = self._engine.lift_fence(request.side, request.accepted)
+        return report.model_copy(update={"attempts": activity.info().attempt})
+
+    @activity.defn
+    @maps_errors_sync
+    def drain(self, request: DrainRequest) -> DrainReport:
+        """Carry over all that was committed by now, then the sequences."""
+        return self._drained(request)
+
+    def _drained(self, request: DrainRequest) -> DrainReport:
+        report = self._engine.drain(request.deadline_seconds, heartbeat)
+        sequences = 0
+        if report.outcome is Outcome.SUCCEEDED:
+            sequences = self._engine.synchronise_sequences()
+        return report.model_copy(
+            update={"sequences": sequences, "attempts": activity.info().attempt}
+        )
+
+    @activity.defn
+    @maps_errors_sync
+    def verify_data(self, request: VerifyDataRequest) -> VerifyReport:
+        """Compare rows, digests, foreign keys and business rules of both sides."""
+        report = self._engine.verify(heartbeat)
+        return report.model_copy(update={"attempts": activity.info().attempt})
+
+    @activity.defn
+    @maps_errors_sync
+    def close_tail(self, request: DrainRequest) -> DrainReport:
+        """Work until the tail is empty, however long a side stays away.
+
+        While the source is fenced nobody writes there, so the tail is carried over as it is
+        and the fence lifted afterwards. Once the source takes writes, rows that changed on
+        both sides are parked as conflicts.
+        """
+        total = DrainReport(outcome=Outcome.INCONCLUSIVE)
+        while True:
+            try:
+                total = _added(total, self._tail_stretch(request))
+            except UnreachableError as error:
+                heartbeat(error.cause)
+            except SlotBusyError as error:
+                heartbeat(error.cause)
+            if total.outcome is Outcome.SUCCEEDED:
+                return total.model_copy(update={"attempts": activity.info().attempt})
+            heartbeat(f"{total.keys} keys carried over, the tail is not empty yet")
+            activity.wait_for_cancelled_sync(_TRY_AGAIN_SECONDS)
+
+    def _tail_stretch(self, request: DrainRequest) -> DrainReport:
+        """Fence the target, drain for a while, and let the source's writers in."""
+        if not self._engine.fenced(Side.TARGET):
+            fence = self._engine.raise_fence(Side.TARGET, 1.0)
+            if fence.outcome is not Outcome.SUCCEEDED:
+                return DrainReport(outcome=Outcome.INCONCLUSIVE, detail=fence.detail)
+        source_fenced = self._engine.fenced(Side.SOURCE)
+        drain = self._engine.drain if source_fenced else self._engine.drain_late
+        report = drain(min(request.deadline_seconds, _LATE_DRAIN_SECONDS), heartbeat)
+        if report.outcome is not Outcome.SUCCEEDED:
+            return report
+        sequences = self._engine.synchronise_sequences()
+        if source_fenced:
+            self._engine.lift_fence(Side.SOURCE)
+        return report.model_copy(update={"sequences": sequences})
+
+    @activity.defn
+    @maps_errors_sync
+    def keep_synced(self, request: KeepSyncedRequest) -> KeepSyncedReport:
+        """Run a batch about every interval, for a stretch of time, and publish its figures."""
+        report = KeepSyncedReport()
+        started = time.monotonic()
+        while time.monotonic() - started < request.run_seconds:
+            began = time.monotonic()
+            try:
+                batch = self._engine.run_batch()
+            except SlotBusyError as busy:
+                batch = BatchReport(position=report.position, skipped=busy.cause)
+            self._publish(request.estate, batch)
+            report = report.model_copy(
+                update={
+                    "batches": report.batches + (not batch.skipped),
+                    "skipped": report.skipped + bool(batch.skipped),
+                    "keys": report.keys + batch.keys,
+                    "position": batch.position,
+                }
+            )
+            heartbeat(batch.position)
+            behind = not batch.caught_up and not batch.skipped
+            pause = 0.0 if behind else request.interval_seconds - (time.monotonic() - began)
+            if pause > 0:
+                activity.wait_for_cancelled_sync(pause)
+            if activity.is_cancelled():
+                break
+        return report
+
+    def _publish(self, estate: str, batch: BatchReport) -> None:
+        """The sync's figures as metrics of the worker."""
+        meter = activity.metric_meter().with_additional_attributes({"estate": estate})
+        if batch.skipped:
+            meter.create_counter("failback_sync_skipped_total").add(1)
+            return
+        meter.create_counter("failback_sync_batches_total").add(1)
+        meter.create_counter("failback_sync_keys_total").add(batch.keys)
+        meter.create_gauge_float("failback_sync_lag_seconds").set(batch.lag_seconds)
+        meter.create_histogram_float("failback_sync_batch_seconds").record(batch.seconds)
+        if batch.caught_up:
+            meter.create_gauge_float("migration_last_sync_timestamp").set(
+                datetime.now(UTC).timestamp()
+            )
+        try:
+            status = self._engine.status()
+        except FailbackError:
+            return
+        meter.create_gauge("failback_sync_retained_wal_bytes").set(status.retained_wal_bytes or 0)
+        meter.create_gauge("failback_sync_at_risk_bytes").set(status.lag_bytes or 0)
+        meter.create_gauge("failback_sync_open_conflicts").set(status.open_conflicts)
+
+
+def _added(total: DrainReport, stretch: DrainReport) -> DrainReport:
+    """The sum of what several stretches of one drain did, with the last one's outcome."""
+    return stretch.model_copy(
+        update={
+            "batches": total.batches + stretch.batches,
+            "changes": total.changes + stretch.changes,
+            "keys": total.keys + stretch.keys,
+            "seconds": total.seconds + stretch.seconds,
+            "conflicts": total.conflicts + stretch.conflicts,
+        }
+    )
