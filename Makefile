@@ -1,0 +1,52 @@
+# The menu. `make help` explains every target; `make demo` and `make test` start from a bare clone.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+# More options for pytest, such as ARGS="-k fence".
+ARGS ?=
+
+.PHONY: help setup demo test test-fast check lint types bench clean
+
+help: ## List every target with what it does.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv from uv.lock and install what the lab can use; quick when done already.
+
+$(STAMP): uv.lock pyproject.toml scripts/setup.sh
+	@bash scripts/setup.sh
+	@touch $@
+
+demo: setup ## Boot the lab, break the target under load, roll back level 2, and write a report.
+	@$(BIN)/python -m failback.lab.demo
+
+test: setup ## Run every test, those that start real servers included.
+	$(BIN)/pytest $(ARGS)
+
+test-fast: setup ## Run the tests that start no server.
+	$(BIN)/pytest -q -m "not servers" $(ARGS)
+
+lint: setup ## Check style, formatting and the import contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: setup ## Check the types.
+	$(BIN)/mypy
+
+check: lint types test-fast ## Lint, types, import contracts and the fast tests; under two minutes.
+
+bench: setup ## Run every benchmark in bench/ and print its table.
+	@shopt -s nullglob; found=(bench/bench_*.py); \
+	if (( $${#found[@]} == 0 )); then \
+	  echo "bench/ holds no benchmark yet: nothing was measured."; \
+	else \
+	  for file in "$${found[@]}"; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done; \
+	fi
+
+clean: ## Remove the environments, the caches and what the demo wrote.
+	rm -rf $(VENV) .venv-tools demo build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
