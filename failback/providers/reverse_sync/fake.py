@@ -1,0 +1,234 @@
+"""A reverse sync in memory that keeps its port's promises, for tests of workflows."""
+
+from datetime import UTC, datetime
+
+from failback.errors import FenceNotHeldError, SafetyRuleError
+from failback.models.common import Outcome, Side
+from failback.models.sync import (
+    ArmReport,
+    BatchReport,
+    CanaryReport,
+    Conflict,
+    DisarmReport,
+    DrainReport,
+    FenceReport,
+    Position,
+    SyncStatus,
+    TableDigest,
+    VerifyReport,
+)
+from failback.ports import Progress
+from failback.providers.reverse_sync.database import FakeCapture, FakeDatabase
+from failback.providers.reverse_sync.migration import SLOT, TABLE, FakeMigration
+
+
+class FakeReverseSync(FakeMigration):
+    """Carries what `write` puts on the target to the source, by the real engine's rules.
+
+    A fenced side refuses writes, the source's fence opens only on a fenced target with an
+    empty or accepted tail, a late drain parks conflicts, and verification compares what
+    both sides hold. Thread-safe.
+    """
+
+    def arm(self, capture: str | None = None) -> ArmReport:
+        """See `ReverseSyncEngine.arm`. Both sides are equal afterwards, as after a first copy."""
+        self._called_blocking("arm", capture)
+        with self._lock:
+            source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
+            if not self._armed:
+                source.rows, source.fenced = dict(target.rows), True
+                self._capture, self._slot_lost = FakeCapture(), False
+                self._changed_on_source.clear()
+                self._armed = True
+            return ArmReport(
+                outcome=Outcome.SUCCEEDED,
+                capture=capture or "slot",
+                why="a fake has no choice",
+                tables=(TABLE,),
+                slot=SLOT,
+                position=self._capture.position,
+                canary=CanaryReport(outcome=Outcome.SUCCEEDED, milliseconds=1.0),
+            )
+
+    def disarm(self) -> DisarmReport:
+        """See `ReverseSyncEngine.disarm`."""
+        self._called_blocking("disarm")
+        with self._lock:
+            sides = [self._reach(side) for side in Side]
+            removed = (f"slot {SLOT}", f"fence on {TABLE}") if self._armed else ()
+            for database in sides:
+                database.fenced = False
+            self._armed = False
+            self._capture = FakeCapture()
+            return DisarmReport(removed=removed)
+
+    def status(self, *, canary: bool = False) -> SyncStatus:
+        """See `ReverseSyncEngine.status`."""
+        self._called_blocking("status", canary)
+        with self._lock:
+            source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
+            if not self._armed:
+                return SyncStatus(armed=False, warnings=("nothing was armed",))
+            return SyncStatus(
+                armed=True,
+                capture="slot",
+                position=Position(
+                    lsn=self._capture.applied, batch=self._batches, at=datetime.now(UTC)
+                ),
+                lag_seconds=self._capture.lag_seconds,
+                lag_bytes=100 * self.tail,
+                retained_wal_bytes=100 * self.tail,
+                slot_status="lost" if self._slot_lost else "reserved",
+                source_fenced=source.fenced,
+                target_fenced=target.fenced,
+                tables=(TABLE,),
+                open_conflicts=sum(conflict.settled_at is None for conflict in self._parked),
+                canary=CanaryReport(outcome=Outcome.SUCCEEDED) if canary else None,
+            )
+
+    def warm(self) -> None:
+        """See `ReverseSyncEngine.warm`."""
+        self._called_blocking("warm")
+
+    def run_batch(self) -> BatchReport:
+        """See `ReverseSyncEngine.run_batch`."""
+        self._called_blocking("run_batch")
+        with self._lock:
+            return self._batch(late=False)
+
+    def drain(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
+        """See `ReverseSyncEngine.drain`."""
+        self._called_blocking("drain", deadline_seconds)
+        return self._drain(deadline_seconds, progress, late=False)
+
+    def drain_late(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
+        """See `ReverseSyncEngine.drain_late`."""
+        self._called_blocking("drain_late", deadline_seconds)
+        return self._drain(deadline_seconds, progress, late=True)
+
+    def synchronise_sequences(self) -> int:
+        """See `ReverseSyncEngine.synchronise_sequences`."""
+        self._called_blocking("synchronise_sequences")
+        with self._lock:
+            source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
+            moved = source.sequence <= target.sequence
+            source.sequence = max(source.sequence, target.sequence + 1000 if moved else 0)
+            return int(moved)
+
+    def raise_fence(self, side: Side, grace_seconds: float) -> FenceReport:
+        """See `ReverseSyncEngine.raise_fence`."""
+        self._called_blocking("raise_fence", side, grace_seconds)
+        with self._lock:
+            self._must_be_armed()
+            database = self._reach(side)
+            changed, database.fenced = not database.fenced, True
+            if database.prepared:
+                raise FenceNotHeldError(
+                    f"Prepared transactions hold the fence: {', '.join(database.prepared)}.",
+                    "COMMIT PREPARED or ROLLBACK PREPARED each, then raise the fence again.",
+                )
+            terminated, database.stragglers = tuple(database.stragglers), []
+            return FenceReport(
+                outcome=Outcome.INCONCLUSIVE if self.unproved else Outcome.SUCCEEDED,
+                side=side,
+                raised=True,
+                changed=changed,
+                at=datetime.now(UTC),
+                position=self._capture.position,
+                terminated=terminated,
+                proofs=() if self.unproved else ("a write was refused",),
+                detail="the canary write was not answered" if self.unproved else "",
+            )
+
+    def lift_fence(self, side: Side, accepted: str = "") -> FenceReport:
+        """See `ReverseSyncEngine.lift_fence`."""
+        self._called_blocking("lift_fence", side, accepted)
+        with self._lock:
+            self._must_be_armed()
+            database, other = self._reach(side), self._databases[side.other]
+            if other.reachable and not other.fenced:
+                raise SafetyRuleError(
+                    f"one_writer: the {side.other} takes writes, so the {side} may not.",
+                    f"Raise the {side.other}'s fence first.",
+                )
+            tail_known = other.reachable or side is Side.TARGET
+            if side is Side.SOURCE and not accepted and (self.tail or not tail_known):
+                raise SafetyRuleError(
+                    f"tail_drained: the source lacks {self.tail} changes of the target.",
+                    "Drain the tail, or name who accepts its rest.",
+                )
+            changed, database.fenced = database.fenced, False
+            return FenceReport(
+                outcome=Outcome.SUCCEEDED,
+                side=side,
+                raised=False,
+                changed=changed,
+                at=datetime.now(UTC),
+                position=self._capture.position,
+                detail=f"tail accepted by {accepted}" if accepted else "",
+            )
+
+    def fenced(self, side: Side) -> bool:
+        """See `ReverseSyncEngine.fenced`."""
+        self._called_blocking("fenced", side)
+        with self._lock:
+            return self._reach(side).fenced
+
+    def canary(self) -> CanaryReport:
+        """See `ReverseSyncEngine.canary`."""
+        self._called_blocking("canary")
+        with self._lock:
+            self._must_be_armed()
+            self._reach(Side.SOURCE)
+            fenced = self._reach(Side.TARGET).fenced
+            return CanaryReport(
+                outcome=Outcome.INCONCLUSIVE if fenced else Outcome.SUCCEEDED,
+                milliseconds=1.0,
+                detail="the target is fenced" if fenced else "",
+            )
+
+    def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """See `ReverseSyncEngine.verify`."""
+        self._called_blocking("verify")
+        if progress is not None:
+            progress(f"comparing {TABLE}")
+        with self._lock:
+            source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
+            table = _compared(source, target)
+            return VerifyReport(
+                outcome=Outcome.SUCCEEDED if table.equal else Outcome.FAILED,
+                exact=source.fenced and target.fenced,
+                started_at=datetime.now(UTC),
+                seconds=0.0,
+                tables=(table,),
+                detail="" if table.equal else f"{TABLE} differs",
+            )
+
+    def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
+        """See `ReverseSyncEngine.conflicts`."""
+        self._called_blocking("conflicts", include_settled)
+        with self._lock:
+            self._reach(Side.SOURCE)
+            return tuple(c for c in self._parked if include_settled or c.settled_at is None)
+
+    def close(self) -> None:
+        """See `ReverseSyncEngine.close`."""
+        self._called_blocking("close")
+
+
+def _compared(source: FakeDatabase, target: FakeDatabase) -> TableDigest:
+    missing = target.rows.keys() - source.rows.keys()
+    extra = source.rows.keys() - target.rows.keys()
+    common = source.rows.keys() & target.rows.keys()
+    different = {key for key in common if source.rows[key] != target.rows[key]}
+    return TableDigest(
+        table=TABLE,
+        source_rows=len(source.rows),
+        target_rows=len(target.rows),
+        source_digest=source.digest,
+        target_digest=target.digest,
+        missing=len(missing),
+        extra=len(extra),
+        different=len(different),
+        keys=tuple(sorted(missing | extra | different))[:20],
+    )
