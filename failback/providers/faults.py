@@ -110,8 +110,8 @@ class Faults:
         gate = self._gates.get(method)
         # An asyncio.Event cannot be set from another thread, and a thread that waits for the
         # gate would outlive a cancelled call.
-        while gate is not None and not gate.is_set():
-            await asyncio.sleep(_POLL_SECONDS)  # noqa: ASYNC110
+        while gate is not None and not gate.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
         return self._failure(method)
 
     async def _called(self, method: str, *arguments: object) -> None:
