@@ -1,0 +1,88 @@
+"""Which user the servers run as, and which folders that user may enter."""
+
+import os
+import pwd
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from failback.errors import LabError
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user and its group, as numbers; `drops` tells whether a server has to change to it."""
+
+    uid: int
+    gid: int
+    name: str
+    drops: bool
+
+
+def server_account() -> Account:
+    """The user that servers run as: ourselves, or `nobody` when we are root.
+
+    Postgres refuses root, and nothing else in the lab needs it.
+    """
+    if os.geteuid() != 0:
+        uid = os.geteuid()
+        try:
+            name = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            name = str(uid)
+        return Account(uid, os.getegid(), name, drops=False)
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError as error:
+        raise LabError(
+            "Servers of the lab refuse to run as root, and there is no user `nobody` here.",
+            "Run the lab as an ordinary user.",
+        ) from error
+    return Account(entry.pw_uid, entry.pw_gid, entry.pw_name, drops=True)
+
+
+def may_enter(path: Path, account: Account) -> bool:
+    """Whether the user may enter a folder and every parent of it; missing ones are skipped."""
+    path = path.absolute()
+    return all(_searchable(folder, account) for folder in (path, *path.parents))
+
+
+def _searchable(folder: Path, account: Account) -> bool:
+    try:
+        facts = folder.stat()
+    except FileNotFoundError:
+        return True
+    except PermissionError:
+        return False
+    if facts.st_uid == account.uid:
+        return bool(facts.st_mode & stat.S_IXUSR)
+    if facts.st_gid == account.gid:
+        return bool(facts.st_mode & stat.S_IXGRP)
+    return bool(facts.st_mode & stat.S_IXOTH)
+
+
+def open_places(account: Account) -> tuple[Path, ...]:
+    """Folders for temporary data that the user may enter, best first."""
+    candidates = (Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp"))
+    return tuple(place for place in candidates if place.is_dir() and may_enter(place, account))
+
+
+def private_folder(path: Path, account: Account) -> Path:
+    """Make a folder that only the user may enter, or take it over from an earlier run.
+
+    Raises:
+        LabError: something else is there, or it belongs to somebody else.
+    """
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        facts = path.lstat()
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid not in {account.uid, os.geteuid()}:
+            raise LabError(
+                f"{path} is there already and is not a folder of ours.", "Remove it."
+            ) from None
+    if path.stat().st_uid != account.uid:
+        os.chown(path, account.uid, account.gid)
+    path.chmod(0o700)
+    return path

@@ -1,0 +1,163 @@
+"""Processes of the lab: free ports, servers that die with their starter, signals by identity."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from failback.lab.accounts import Account
+
+_LAUNCHER = Path(__file__).with_name("launch.py")
+# Below the range that Linux takes local ports of outgoing connections from: a server that is
+# restarted finds its port free.
+_PORTS = range(15_000, 32_000)
+_START_TOLERANCE_SECONDS = 0.05
+
+
+def free_port(*, datagram: bool = False) -> int:
+    """A port on loopback that nobody listens on now, for TCP, and for UDP too if asked.
+
+    Raises:
+        OSError: no port was found in a thousand tries.
+    """
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM) if datagram else (socket.SOCK_STREAM,)
+    for _ in range(1000):
+        port = random.choice(_PORTS)
+        if all(port_is_free(port, kind) for kind in kinds):
+            return port
+    raise OSError("no free port found on 127.0.0.1")
+
+
+def port_is_free(port: int, kind: int = socket.SOCK_STREAM) -> bool:
+    """Whether a server could listen on this port of loopback now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int, timeout_seconds: float = 0.5) -> bool:
+    """Whether somebody accepts TCP connections on this port of loopback."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout_seconds):
+        return True
+    return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, *, every: float = 0.02) -> bool:
+    """Ask until the answer is yes or the time is over; tells which."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(every)
+    return True
+
+
+def spawn(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    account: Account | None = None,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """Start a server in a process group of its own; its output is appended to a log.
+
+    Args:
+        command: an absolute path and its arguments.
+        log: the file that gets standard output and error; opened by us, so that it may be
+            where the server's user could not write.
+        account: the user to change to, where it `drops`.
+        environment: the whole environment; ours where it is not given.
+        directory: the working directory.
+        death_signal: what the kernel sends when the *thread* that called this ends.
+    """
+    drops = account is not None and account.drops
+    uid, gid = (account.uid, account.gid) if account is not None and drops else (-1, -1)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-I", "-S", str(_LAUNCHER)),
+                *(str(os.getpid()), str(uid), str(gid), str(int(death_signal))),
+                *(str(part) for part in command),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if environment is None else dict(environment),
+            cwd=directory,
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[bytes], *signals: tuple[signal.Signals, float]) -> None:
+    """Send signals in turn, each with the seconds it is given, then SIGKILL; reap the process."""
+    for number, seconds in signals:
+        if process.poll() is not None:
+            return
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def started_at(pid: int) -> float | None:
+    """When a process began, in seconds since the epoch; None when there is none."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process.create_time()
+    except psutil.Error:
+        return None
+
+
+def is_same_process(pid: int, began: float) -> bool:
+    """Whether this number still belongs to the process that began then."""
+    now = started_at(pid)
+    return now is not None and abs(now - began) < _START_TOLERANCE_SECONDS
+
+
+def kill_recorded(pid: int, began: float, seconds: float = 10.0) -> bool:
+    """End a process that somebody else recorded, with its children; tells whether it was there.
+
+    The start time is compared first, so that a number that the system has given to another
+    process is left alone.
+    """
+    if not is_same_process(pid, began):
+        return False
+    family = [psutil.Process(pid)]
+    with suppress(psutil.Error):
+        family += family[0].children(recursive=True)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for member in family:
+            with suppress(psutil.Error):
+                member.send_signal(number)
+        _, family = psutil.wait_procs(family, timeout=seconds)
+        if not family:
+            break
+    return True
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a log, or a word that there is none."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "(no log)"
+    return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
