@@ -16,7 +16,7 @@ from failback.models.requests import (
     KeepSyncedRequest,
     VerifyDataRequest,
 )
-from failback.models.sync import BatchReport, DrainReport, FenceReport, SyncStatus, VerifyReport
+from failback.models.sync import BatchReport, DrainReport, FenceReport, VerifyReport
 from failback.ports import ReverseSyncEngine
 
 _LATE_DRAIN_SECONDS = 20.0
@@ -33,13 +33,6 @@ class DatabaseActivities:
 
     def __init__(self, engine: ReverseSyncEngine) -> None:
         self._engine = engine
-
-    @activity.defn
-    @maps_errors_sync
-    def warm_up(self, request: DrainRequest) -> SyncStatus:
-        """Open connections, read catalogues, and say how far the source is behind."""
-        self._engine.warm()
-        return self._engine.status()
 
     @activity.defn
     @maps_errors_sync

@@ -17,7 +17,13 @@ from failback.models.requests import (
     OpenDoorRequest,
     ShiftWeightsRequest,
 )
-from failback.models.traffic import DoorReport, ServerWeight, ServiceRoute, WeightsReport
+from failback.models.traffic import (
+    BackendRoute,
+    DoorReport,
+    ServerWeight,
+    ServiceRoute,
+    WeightsReport,
+)
 from failback.ports import DnsProvider, LoadBalancer
 
 LIVE_WEIGHT = 100
@@ -97,13 +103,11 @@ class TrafficActivities:
         """Give one side all traffic, read the weights back, and end the other's sessions."""
         source = LIVE_WEIGHT if request.live is Side.SOURCE else 0
         target = LIVE_WEIGHT - source
-        for route in request.routes:
-            for backend in route.backends:
-                await self._balancer.set_weights(backend, source, target)
-        weights, wrong = await self._read_back(request.routes, source, target)
-        for route in request.routes:
-            for backend in route.backends:
-                await self._balancer.shut_sessions(backend, request.live.other)
+        backends = [backend for route in request.routes for backend in route.backends]
+        await self._balancer.set_all_weights(backends, source, target)
+        weights, wrong = await self._read_back(backends, source, target)
+        for backend in backends:
+            await self._balancer.shut_sessions(backend, request.live.other)
         return WeightsReport(
             outcome=Outcome.FAILED if wrong else Outcome.SUCCEEDED,
             weights=weights,
@@ -113,21 +117,17 @@ class TrafficActivities:
         )
 
     async def _read_back(
-        self, routes: Sequence[ServiceRoute], source: int, target: int
+        self, backends: Sequence[BackendRoute], source: int, target: int
     ) -> tuple[tuple[ServerWeight, ...], list[str]]:
         """All weights as the balancer has them, and a sentence for each that is wrong."""
-        weights: list[ServerWeight] = []
-        wrong: list[str] = []
-        for route in routes:
-            for backend in route.backends:
-                pair = await self._balancer.read_weights(backend)
-                weights.extend(pair)
-                wrong.extend(
-                    f"{seen.backend}/{seen.server} has weight {seen.weight}, wanted {wanted}"
-                    for seen, wanted in zip(pair, (source, target), strict=True)
-                    if seen.weight != wanted
-                )
-        return tuple(weights), wrong
+        pairs = await self._balancer.read_all_weights(backends)
+        wrong = [
+            f"{seen.backend}/{seen.server} has weight {seen.weight}, wanted {wanted}"
+            for pair in pairs
+            for seen, wanted in zip(pair, (source, target), strict=True)
+            if seen.weight != wanted
+        ]
+        return tuple(seen for pair in pairs for seen in pair), wrong
 
     @activity.defn
     @maps_errors

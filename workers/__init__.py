@@ -1,0 +1,1 @@
+"""Processes: composition and nothing else."""

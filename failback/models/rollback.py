@@ -105,6 +105,12 @@ class RollbackRequest(Payload):
     tail_accepted: str = ""
     """Why the source may be unfenced with a tail left: a named operator or a policy."""
     is_child: bool = False
+    held_until: datetime | None = None
+    """When the door that a parent closed opens by itself."""
+    search_attributes: bool = False
+    """Whether the namespace knows failback's search attributes."""
+    dry_run: bool = False
+    """The worker's ports only say what they would do; nobody is asked."""
 
 
 class StepRecord(Payload):
@@ -176,6 +182,10 @@ class RollbackResult(Payload):
     decisions: tuple[RecordedDecision, ...] = ()
     write_gap_seconds: float | None = None
     """From the door's closing to its opening on the source, as failback measured it."""
+    held_at: datetime | None = None
+    """When the door closed, by the balancer's side of the clock."""
+    released_at: datetime | None = None
+    """When the door opened on the source."""
     lag_before_fence_seconds: float | None = None
     verification: VerifyReport | None = None
     error: str | None = None

@@ -1,0 +1,1 @@
+"""How failback talks to Temporal: client, ids, and the rollbacks of an estate."""

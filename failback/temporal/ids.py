@@ -1,0 +1,19 @@
+"""Names under which workflows are found: one rollback per estate at a time."""
+
+import secrets
+from datetime import UTC, datetime
+
+
+def rollback_workflow(estate: str) -> str:
+    """The workflow id that makes a second rollback of an estate impossible."""
+    return f"rollback/{estate}"
+
+
+def reverse_sync_workflow(estate: str) -> str:
+    """The workflow id of an estate's continuous reverse sync."""
+    return f"reverse-sync/{estate}"
+
+
+def new_rollback_id(level: int) -> str:
+    """A sortable id for one rollback, such as `rb1-20260301T031502-9f3a`."""
+    return f"rb{level}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"

@@ -1,0 +1,297 @@
+"""The rollbacks of one estate, as its operators start, decide, watch and read them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, CancelledError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from failback.config import Estate
+from failback.errors import (
+    ApprovalRefusedError,
+    ConfigurationError,
+    FailbackError,
+    RollbackNotFoundError,
+    RollbackRunningError,
+    UnreachableError,
+)
+from failback.models.common import Level
+from failback.models.rollback import (
+    Decision,
+    Phase,
+    RecordedDecision,
+    RollbackRequest,
+    RollbackResult,
+    RollbackStatus,
+)
+from failback.temporal import ids
+from failback.temporal.client import ensure_search_attributes
+
+WORKFLOW_OF_LEVEL = {Level.TRAFFIC: "TrafficRollback", Level.DATA_SYNC: "DataSyncRollback"}
+"""Workflow types by level, as they are registered."""
+
+_ANSWER_SECONDS = timedelta(seconds=10)
+_TASK_SECONDS = timedelta(seconds=5)
+"""A worker that dies with a workflow task is noticed after so long."""
+
+_NO_WORKER = "Is a worker running? Start one with `failback worker`."
+
+
+def level_of(number: int) -> Level:
+    """The level of a number that a person typed.
+
+    Raises:
+        ConfigurationError: there is no such level, or it cannot be run yet.
+    """
+    if number not in {level.value for level in Level}:
+        raise ConfigurationError(
+            f"Level {number} does not exist.", "Levels are 1, 2, 3 and 4 (see the README)."
+        )
+    level = Level(number)
+    if level not in WORKFLOW_OF_LEVEL:
+        raise ConfigurationError(
+            f"Level {number} is not part of this version.", "Start level 1 or 2."
+        )
+    return level
+
+
+class Rollbacks:
+    """Starts and follows the rollbacks of one estate.
+
+    Args:
+        client: connected to the estate's namespace.
+        estate: the configuration that plans are made from.
+    """
+
+    def __init__(self, client: Client, estate: Estate) -> None:
+        self._client = client
+        self._estate = estate
+
+    async def start(self, level: int, reason: str, requested_by: str) -> RollbackStatus:
+        """Start a rollback.
+
+        Raises:
+            RollbackRunningError: the estate has one already; nothing was changed.
+            ConfigurationError: the level does not exist.
+        """
+        request = await self._request(level, reason, requested_by)
+        attributes = TypedSearchAttributes(
+            [
+                SearchAttributePair(
+                    SearchAttributeKey.for_keyword("FailbackEstate"), self._estate.estate
+                ),
+                SearchAttributePair(SearchAttributeKey.for_int("FailbackLevel"), level),
+            ]
+        )
+        try:
+            handle = await self._client.start_workflow(
+                WORKFLOW_OF_LEVEL[request.level],
+                request,
+                id=ids.rollback_workflow(self._estate.estate),
+                task_queue=self._estate.temporal.task_queue,
+                task_timeout=_TASK_SECONDS,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                search_attributes=attributes if request.search_attributes else None,
+                memo={"rollback_id": request.rollback_id, "level": level},
+            )
+        except WorkflowAlreadyStartedError as error:
+            running = await self.status(None)
+            raise RollbackRunningError(
+                f"Rollback {running.rollback_id} (level {running.level.value}, "
+                f"{running.phase.value}) of {self._estate.estate} is running.",
+                f"Follow it with `failback rollback watch {running.rollback_id}`, or cancel it.",
+            ) from error
+        return await self._ask(handle)
+
+    async def _request(self, level: int, reason: str, requested_by: str) -> RollbackRequest:
+        """The request that starts a level, with the plan as the configuration has it now."""
+        if not reason.strip():
+            raise ConfigurationError("A rollback needs a reason.", "Give one with --reason.")
+        wanted = level_of(level)
+        return RollbackRequest(
+            rollback_id=ids.new_rollback_id(level),
+            level=wanted,
+            reason=reason,
+            requested_by=requested_by,
+            plan=self._estate.plan(level),
+            search_attributes=await ensure_search_attributes(self._client),
+        )
+
+    async def dry_run_request(self, level: int, reason: str, requested_by: str) -> RollbackRequest:
+        """The same request, marked so that its workflow asks nobody and probes nothing."""
+        request = await self._request(level, reason, requested_by)
+        return request.model_copy(update={"dry_run": True, "search_attributes": False})
+
+    async def status(self, rollback_id: str | None) -> RollbackStatus:
+        """Where a rollback stands; the newest one where no id is given.
+
+        Raises:
+            RollbackNotFoundError: the estate has no such rollback.
+            UnreachableError: no worker answers.
+        """
+        return await self._ask(await self._handle(rollback_id))
+
+    async def decide(self, rollback_id: str, verb: str, decision: Decision) -> RecordedDecision:
+        """Approve, reject or accept the tail, with an answer.
+
+        Raises:
+            ApprovalRefusedError: the decision does not count; it was not recorded.
+        """
+        handle = await self._handle(rollback_id)
+        try:
+            entry: RecordedDecision = await handle.execute_update(
+                "decide",
+                args=[verb, decision],
+                result_type=RecordedDecision,
+                rpc_timeout=_ANSWER_SECONDS,
+            )
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            text = cause.message if isinstance(cause, ApplicationError) else str(cause)
+            raise ApprovalRefusedError(text) from error
+        except RPCError as error:
+            raise self._rpc(error, f"Rollback {rollback_id} takes no decisions any more") from error
+        return entry
+
+    async def cancel(self, rollback_id: str, decision: Decision) -> None:
+        """Cancel a rollback whose traffic has not moved; what it did is undone.
+
+        Raises:
+            ApprovalRefusedError: by nobody known, or too late.
+        """
+        await self.decide(rollback_id, "cancel", decision)
+        await (await self._handle(rollback_id)).cancel()
+
+    async def result(self, rollback_id: str | None) -> RollbackResult:
+        """Wait for the end of a rollback, and read its result.
+
+        Raises:
+            FailbackError: the rollback was cancelled or its workflow failed.
+        """
+        handle = await self._handle(rollback_id)
+        try:
+            return await handle.result()
+        except WorkflowFailureError as error:
+            if isinstance(error.cause, CancelledError):
+                raise FailbackError("The rollback was cancelled and undone.") from error
+            raise FailbackError(f"The rollback's workflow failed: {error.cause}") from error
+
+    async def list(self, limit: int = 20) -> list[RollbackStatus]:
+        """The newest rollbacks first."""
+        return [await self._ask(handle) async for handle in self._runs(limit)]
+
+    async def _runs(self, limit: int) -> AsyncIterator[WorkflowHandle[Any, RollbackResult]]:
+        """Handles of this estate's rollbacks, newest first."""
+        workflow_id = ids.rollback_workflow(self._estate.estate)
+        seen = 0
+        async for found in self._client.list_workflows(f'WorkflowId = "{workflow_id}"'):
+            yield self._handle_of(found)
+            seen += 1
+            if seen == limit:
+                return
+
+    def _handle_of(self, found: WorkflowExecution) -> WorkflowHandle[Any, RollbackResult]:
+        return self._client.get_workflow_handle(
+            found.id, run_id=found.run_id, result_type=RollbackResult
+        )
+
+    async def _handle(self, rollback_id: str | None) -> WorkflowHandle[Any, RollbackResult]:
+        """The run of one rollback. The newest is found without the visibility store."""
+        handle: WorkflowHandle[Any, RollbackResult] = self._client.get_workflow_handle(
+            ids.rollback_workflow(self._estate.estate), result_type=RollbackResult
+        )
+        try:
+            newest = await handle.describe(rpc_timeout=_ANSWER_SECONDS)
+        except RPCError as error:
+            raise self._rpc(error, f"Estate {self._estate.estate} has no rollback") from error
+        if rollback_id is None or await _id_of(newest) == rollback_id:
+            return self._handle_of(newest)
+        async for found in self._client.list_workflows(f'WorkflowId = "{newest.id}"'):
+            if await _id_of(found) == rollback_id:
+                return self._handle_of(found)
+        raise RollbackNotFoundError(
+            f"Estate {self._estate.estate} has no rollback {rollback_id}.",
+            "`failback rollback list` shows those it has.",
+        )
+
+    async def _ask(self, handle: WorkflowHandle[Any, RollbackResult]) -> RollbackStatus:
+        """Query a run, which needs a worker also when it has ended."""
+        try:
+            status: RollbackStatus = await handle.query(
+                "status", result_type=RollbackStatus, rpc_timeout=_ANSWER_SECONDS
+            )
+        except RPCError as error:
+            raise self._rpc(error, "The rollback does not answer") from error
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+            raise UnreachableError(f"The rollback cannot be queried: {error}") from error
+        if status.result is None and status.phase not in (Phase.CANCELLED, Phase.REJECTED):
+            ended = (await handle.describe()).status
+            if ended in (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.FAILED):
+                return status.model_copy(update={"phase": Phase.FAILED, "detail": ended.name})
+        return status
+
+    def _rpc(self, error: RPCError, what: str) -> FailbackError:
+        """An RPC failure as an error that says what to do."""
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return RollbackNotFoundError(f"{what}.", "`failback rollback list` shows them.")
+        if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+            return UnreachableError(f"{what} in time.", _NO_WORKER)
+        return UnreachableError(f"{what}: {error.message}.", _NO_WORKER)
+
+    async def start_reverse_sync(self) -> bool:
+        """Start the continuous sync; False where it runs already."""
+        try:
+            await self._client.start_workflow(
+                "ReverseSync",
+                {
+                    "estate": self._estate.estate,
+                    "interval_seconds": self._estate.data.interval_seconds,
+                },
+                id=ids.reverse_sync_workflow(self._estate.estate),
+                task_queue=self._estate.temporal.task_queue,
+                task_timeout=_TASK_SECONDS,
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        return True
+
+    async def stop_reverse_sync(self) -> bool:
+        """Cancel the continuous sync and wait for its end; False where none runs."""
+        handle = self._client.get_workflow_handle(ids.reverse_sync_workflow(self._estate.estate))
+        try:
+            await handle.cancel()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise self._rpc(error, "The continuous sync does not answer") from error
+        try:
+            await asyncio.wait_for(handle.result(), _ANSWER_SECONDS.total_seconds())
+        except WorkflowFailureError:
+            return True
+        except TimeoutError as error:
+            raise UnreachableError("The continuous sync did not stop.", _NO_WORKER) from error
+        return True
+
+
+async def _id_of(found: WorkflowExecution) -> str:
+    """The rollback id in a run's memo."""
+    memo = await found.memo()
+    return str(memo.get("rollback_id", ""))

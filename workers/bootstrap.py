@@ -1,0 +1,82 @@
+"""Starts a worker for one estate and runs it until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from temporalio.client import Client
+
+from failback.config import Estate
+from failback.providers.checks.availability import AvailabilityProber
+from failback.providers.compose import Ports, compose
+from failback.reverse_sync.engine import ReverseSync, SyncSettings
+from failback.telemetry import Telemetry
+from failback.temporal.client import connect, ensure_search_attributes
+from workers.composition import THREADS, WorkerPorts, build_worker
+
+logger = logging.getLogger("failback.worker")
+
+
+async def run_worker(estate: Estate, *, stop: asyncio.Event | None = None) -> None:
+    """Serve an estate until SIGTERM, SIGINT or `stop`.
+
+    Raises:
+        UnreachableError: Temporal does not answer.
+    """
+    stopping = stop or _stop_on_signals()
+    telemetry = Telemetry.start(estate.telemetry, service="failback-worker")
+    try:
+        client = await connect(
+            estate, interceptors=telemetry.interceptors(), runtime=telemetry.runtime
+        )
+        await ensure_search_attributes(client)
+        await _serve(client, estate, stopping)
+    finally:
+        telemetry.close()
+
+
+async def _serve(client: Client, estate: Estate, stopping: asyncio.Event) -> None:
+    """Compose the real ports, and run the worker on them."""
+    ports = compose(estate)
+    engine = ReverseSync(SyncSettings.of(estate))
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="activity") as threads:
+        worker = build_worker(
+            client, estate.temporal.task_queue, worker_ports(estate, ports, engine), threads
+        )
+        try:
+            async with worker:
+                logger.info(
+                    "worker of %s serves %s at %s",
+                    estate.estate,
+                    estate.temporal.task_queue,
+                    estate.temporal.address,
+                )
+                await stopping.wait()
+        finally:
+            engine.close()
+            await ports.aclose()
+
+
+def worker_ports(estate: Estate, ports: Ports, engine: ReverseSync) -> WorkerPorts:
+    """The real ports of an estate as the worker's activities take them."""
+    checks = ports.checks
+    interval = estate.checks.probe_interval_seconds if estate.checks else 0.1
+    return WorkerPorts(
+        balancer=ports.balancer,
+        dns=ports.dns,
+        checks=checks,
+        notifier=ports.notifier,
+        engine=engine,
+        probe=(lambda before: AvailabilityProber(checks, interval, before)) if checks else None,
+    )
+
+
+def _stop_on_signals(signals: Sequence[int] = (signal.SIGTERM, signal.SIGINT)) -> asyncio.Event:
+    """An event that is set when the process is asked to stop."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in signals:
+        loop.add_signal_handler(number, stopping.set)
+    return stopping

@@ -1,0 +1,92 @@
+"""Which workflows and activities a worker serves, made from ports."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.database import DatabaseActivities
+from activities.dns import DnsActivities
+from activities.notifications import NotificationActivities
+from activities.traffic import TrafficActivities
+from activities.verification import ProbeFactory, VerificationActivities
+from failback.ports import DnsProvider, LoadBalancer, Notifier, ReverseSyncEngine, ServiceChecks
+from workflows.data_sync_rollback import DataSyncRollback
+from workflows.reverse_sync import ReverseSync
+from workflows.traffic_rollback import TrafficRollback
+
+THREADS = 32
+"""Database activities that may run at once; each holds its thread while it waits."""
+
+_PASSED_THROUGH = ("failback", "activities", "pydantic", "pydantic_core", "annotated_types")
+"""Modules that workflows share with the process: payloads and activity signatures."""
+
+WORKFLOWS: Sequence[type] = (TrafficRollback, DataSyncRollback, ReverseSync)
+"""Every workflow type that a worker can run."""
+
+
+@dataclass(frozen=True)
+class WorkerPorts:
+    """The outside world as activities see it."""
+
+    balancer: LoadBalancer
+    dns: DnsProvider | None
+    checks: ServiceChecks | None
+    notifier: Notifier
+    engine: ReverseSyncEngine
+    probe: ProbeFactory | None = None
+
+
+def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
+    """Every activity, bound to these ports."""
+    traffic = TrafficActivities(ports.balancer, ports.dns)
+    dns = DnsActivities(ports.dns)
+    database = DatabaseActivities(ports.engine)
+    verification = VerificationActivities(ports.checks, ports.probe, ports.balancer, ports.engine)
+    notifications = NotificationActivities(ports.notifier)
+    return [
+        traffic.hold_requests,
+        traffic.open_door,
+        traffic.shift_weights,
+        traffic.force_traffic,
+        dns.point_names,
+        database.catch_up,
+        database.raise_fence,
+        database.lift_fence,
+        database.drain,
+        database.verify_data,
+        database.close_tail,
+        database.keep_synced,
+        verification.check_service,
+        verification.measure_availability,
+        verification.confirm_source_live,
+        notifications.notify,
+    ]
+
+
+def build_worker(
+    client: Client, task_queue: str, ports: WorkerPorts, threads: ThreadPoolExecutor
+) -> Worker:
+    """A worker that serves every workflow and activity on these ports."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=WORKFLOWS,
+        activities=activities_of(ports),
+        activity_executor=threads,
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH)
+        ),
+        max_concurrent_activities=THREADS,
+        max_concurrent_local_activities=THREADS,
+        # A dead worker's queue of its own is given up quickly, and a cancel arrives quickly.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        max_heartbeat_throttle_interval=timedelta(milliseconds=250),
+        default_heartbeat_throttle_interval=timedelta(milliseconds=250),
+        graceful_shutdown_timeout=timedelta(seconds=3),
+    )

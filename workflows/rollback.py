@@ -1,0 +1,353 @@
+"""What every level shares: approval by signal, queries, availability, story and result."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.database import DatabaseActivities
+    from activities.notifications import NotificationActivities
+    from activities.verification import VerificationActivities
+    from failback.models.common import Outcome
+    from failback.models.requests import (
+        DrainRequest,
+        MeasureAvailabilityRequest,
+        NotifyRequest,
+    )
+    from failback.models.rollback import (
+        AvailabilityReport,
+        DataLoss,
+        Decision,
+        EmergencyAction,
+        Phase,
+        RecordedDecision,
+        RollbackRequest,
+        RollbackResult,
+        RollbackStatus,
+        StepRecord,
+    )
+    from failback.models.sync import DrainReport, VerifyReport
+    from failback.models.traffic import CheckResult
+from workflows import options
+from workflows.approval import Approvals
+from workflows.timeline import StepFailedError, Timeline
+from workflows.undo import UndoStack
+
+PHASE = SearchAttributeKey.for_keyword("FailbackPhase")
+VERDICT = SearchAttributeKey.for_keyword("FailbackVerdict")
+
+
+class RollbackWorkflow:
+    """State and messages of a rollback of any level.
+
+    A level derives from it, calls `prepare` from its `@workflow.init`, and writes its plan
+    in `run`. Signals are for `temporal workflow signal`, tctl and the UI; the update
+    `decide` is for our own CLI and console, so that a person gets an answer.
+    """
+
+    def prepare(self, request: RollbackRequest) -> None:
+        """Make the whole state, before any message can arrive."""
+        self.request = request
+        self.timeline = Timeline(request.plan.budgets, self._tell)
+        self.approvals = Approvals(request.plan.approval, request.requested_by)
+        self.undo = UndoStack()
+        self.phase = Phase.RUNNING
+        self.asked_at = workflow.now()
+        self.began_at = self.asked_at
+        self.restored_at: datetime | None = None
+        self.held_at: datetime | None = None
+        self.released_at: datetime | None = None
+        self.availability = AvailabilityReport()
+        self.data_loss = DataLoss()
+        self.synced_records = 0
+        self.lag_before_fence: float | None = None
+        self.verification: VerifyReport | None = None
+        self.error: str | None = None
+        self.emergency_action: EmergencyAction | None = None
+        self.children: tuple[RollbackResult, ...] = ()
+        self.ended: RollbackResult | None = None
+
+    # Messages.
+
+    @workflow.signal
+    def approve(self, decision: Decision) -> None:
+        """A person lets the rollback act."""
+        self._decided("approve", decision)
+
+    @workflow.signal
+    def reject(self, decision: Decision) -> None:
+        """A person ends the rollback before it acts."""
+        self._decided("reject", decision)
+
+    @workflow.signal
+    def accept_tail(self, decision: Decision) -> None:
+        """A named operator accepts that the rest of the tail stays where it is."""
+        self._decided("accept_tail", decision)
+
+    @workflow.update
+    def decide(self, verb: str, decision: Decision) -> RecordedDecision:
+        """Any of the decisions above, or `cancel`, with an answer."""
+        return self._decided(verb, decision)
+
+    @decide.validator
+    def _may_decide(self, verb: str, decision: Decision) -> None:
+        """Refuse what would not count, with cause and cure, before it enters the history."""
+        objection = self._untimely(verb) or self.approvals.objection(verb, decision)
+        if objection:
+            raise ApplicationError(objection, type="ApprovalRefusedError", non_retryable=True)
+
+    def _untimely(self, verb: str) -> str:
+        """Why a decision comes too late or too early; empty where it is in time."""
+        if verb in ("approve", "reject") and self.phase is not Phase.WAITING_FOR_APPROVAL:
+            return f"The rollback waits for no approval: it is {self.phase.value}."
+        if verb == "accept_tail" and self.phase is not Phase.DRAINING_TAIL:
+            return f"There is no tail to accept: the rollback is {self.phase.value}."
+        if verb == "cancel" and self.undo.committed:
+            return "Traffic has moved already; the rollback can only go forward."
+        if verb not in ("approve", "reject", "accept_tail", "cancel"):
+            return f"Unknown decision {verb!r}: approve, reject, accept_tail or cancel."
+        return ""
+
+    def _decided(self, verb: str, decision: Decision) -> RecordedDecision:
+        entry = self.approvals.record(verb, decision, workflow.now())
+        self._tell()
+        return entry
+
+    @workflow.query
+    def status(self) -> RollbackStatus:
+        """Where the rollback stands."""
+        running = self.timeline.running
+        return RollbackStatus(
+            rollback_id=self.request.rollback_id,
+            estate=self.request.plan.estate,
+            level=self.request.level,
+            phase=self.phase,
+            step=running.name if running else None,
+            reason=self.request.reason,
+            requested_by=self.request.requested_by,
+            started_at=self.asked_at,
+            approvals_needed=self.request.plan.approval.quorum,
+            approvals_given=self.approvals.given,
+            detail=self.error or "",
+            steps=self.timeline.steps,
+            decisions=self.approvals.decisions,
+            result=self.ended,
+        )
+
+    @workflow.query(name="timeline")
+    def _timeline(self) -> tuple[StepRecord, ...]:
+        """Every step so far, those of child levels after the step that ran them."""
+        return self.timeline.steps
+
+    # Mechanics that the levels' plans are written with.
+
+    async def approval_granted(self) -> bool:
+        """Wait for the quorum, a rejection or the expiry; whether the level may act."""
+        policy = self.request.plan.approval
+        if self.request.is_child or self.request.dry_run or policy.quorum == 0:
+            return True
+        self._enter(Phase.WAITING_FOR_APPROVAL)
+        try:
+            await workflow.wait_condition(
+                lambda: self.approvals.granted or self.approvals.rejection is not None,
+                timeout=timedelta(seconds=policy.expires_seconds),
+                timeout_summary="approval expires",
+            )
+        except TimeoutError:
+            self.error = f"nobody approved within {policy.expires_seconds:g} s"
+        if rejection := self.approvals.rejection:
+            self.error = f"rejected by {rejection.who}: {rejection.comment or 'no comment'}"
+        self.began_at = workflow.now()
+        self._enter(Phase.REJECTED if self.error else Phase.RUNNING)
+        return not self.error
+
+    @contextlib.asynccontextmanager
+    async def measuring_availability(self) -> AsyncIterator[None]:
+        """Probe as customers do while the body runs. A child is measured by its parent."""
+        if self.request.is_child or self.request.dry_run:
+            yield
+            return
+        probing = asyncio.create_task(self._probe())
+        try:
+            yield
+        finally:
+            probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FailureError):
+                self.availability = await probing
+
+    async def _probe(self) -> AvailabilityReport:
+        handle = workflow.start_activity_method(
+            VerificationActivities.measure_availability,
+            MeasureAvailabilityRequest(
+                rollback_id=self.request.rollback_id, step="measure_availability"
+            ),
+            **options.persistent(),
+        )
+        try:
+            return await asyncio.shield(handle)
+        except asyncio.CancelledError:
+            handle.cancel()
+            return await handle
+
+    async def notify_stakeholders(self, subject: str, text: str) -> None:
+        """Tell every configured channel; none of them can fail the rollback."""
+        budget = self.timeline.budget("notify", 10.0)
+        with contextlib.suppress(StepFailedError):
+            async with self.timeline.step("notify", budget) as step:
+                told = await asyncio.gather(
+                    *(
+                        self._notify(channel, subject, text, budget)
+                        for channel in self.request.plan.stakeholders
+                    )
+                )
+                deaf = [one for one in told if one.outcome is not Outcome.SUCCEEDED]
+                step.observed(
+                    Outcome.INCONCLUSIVE if deaf else Outcome.SUCCEEDED,
+                    "; ".join(f"{one.name}: {one.detail}" for one in deaf)
+                    or f"{len(told)} channels told",
+                )
+
+    async def _notify(self, channel: str, subject: str, text: str, budget: float) -> CheckResult:
+        try:
+            return await workflow.execute_activity_method(
+                NotificationActivities.notify,
+                NotifyRequest(
+                    rollback_id=self.request.rollback_id,
+                    step=f"notify/{channel}",
+                    channel=channel,
+                    subject=subject,
+                    text=text,
+                ),
+                **options.courtesy(budget),
+            )
+        except ActivityError as error:
+            return CheckResult(
+                name=channel, outcome=Outcome.FAILED, detail=str(error.cause or error)
+            )
+
+    async def drain_tail(self) -> None:
+        """Work until the source has everything, or a named operator accepts the rest."""
+        self._enter(Phase.DRAINING_TAIL)
+        with contextlib.suppress(StepFailedError):
+            async with self.timeline.step(
+                "drain_tail", self.timeline.budget("drain_tail", 300.0)
+            ) as step:
+                report = await self._drained_or_accepted()
+                accepted = self.approvals.accepted_tail
+                if report is not None:
+                    self.synced_records += report.keys
+                    self.data_loss = DataLoss(parked_conflicts=report.conflicts)
+                    step.observed(
+                        Outcome.SUCCEEDED,
+                        f"{report.keys} keys carried over, {report.conflicts} conflicts parked",
+                        report.attempts,
+                    )
+                elif accepted is not None:
+                    self.data_loss = DataLoss(
+                        lost_rows=None, tail="accepted", detail=f"accepted by {accepted.who}"
+                    )
+                    step.observed(Outcome.INCONCLUSIVE, f"rest accepted by {accepted.who}")
+        if self.data_loss.tail == "pending":
+            self.data_loss = self.data_loss.model_copy(update={"lost_rows": None})
+
+    async def _drained_or_accepted(self) -> DrainReport | None:
+        """The drain's report; None when somebody accepted the rest before it ended."""
+        draining = workflow.start_activity_method(
+            DatabaseActivities.close_tail,
+            DrainRequest(
+                rollback_id=self.request.rollback_id, step="drain_tail", deadline_seconds=20.0
+            ),
+            **options.persistent(),
+        )
+        await workflow.wait_condition(
+            lambda: draining.done() or self.approvals.accepted_tail is not None
+        )
+        if draining.done():
+            return await draining
+        draining.cancel()
+        with contextlib.suppress(FailureError, asyncio.CancelledError):
+            return await draining
+        return None
+
+    def service_restored(self) -> None:
+        """The source serves: execution time ends here, whatever is still tidied up."""
+        if self.restored_at is None:
+            self.restored_at = workflow.now()
+
+    def result(self, *, success: bool) -> RollbackResult:
+        """What the level reports."""
+        now = workflow.now()
+        gap = (
+            (self.released_at - self.held_at).total_seconds()
+            if self.held_at and self.released_at
+            else None
+        )
+        self.ended = RollbackResult(
+            rollback_id=self.request.rollback_id,
+            level=self.request.level,
+            estate=self.request.plan.estate,
+            reason=self.request.reason,
+            requested_by=self.request.requested_by,
+            success=success,
+            started_at=self.asked_at,
+            ended_at=now,
+            execution_seconds=((self.restored_at or now) - self.began_at).total_seconds(),
+            waited_seconds=(self.began_at - self.asked_at).total_seconds(),
+            data_loss=self.data_loss,
+            service_availability=self.availability.share,
+            availability=self.availability,
+            synced_records=self.synced_records,
+            steps=self.timeline.steps,
+            decisions=self.approvals.decisions,
+            write_gap_seconds=gap,
+            held_at=self.held_at,
+            released_at=self.released_at,
+            lag_before_fence_seconds=self.lag_before_fence,
+            verification=self.verification,
+            error=self.error,
+            emergency_action=self.emergency_action,
+            children=self.children,
+        )
+        if self.phase is not Phase.REJECTED:
+            self._enter(Phase.DONE if success else Phase.FAILED)
+        return self.ended
+
+    def cancelled(self) -> None:
+        """The rollback was cancelled and undone."""
+        self.error = "cancelled before traffic moved; the target serves as before"
+        self._enter(Phase.CANCELLED)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        if self.request.search_attributes:
+            values = [PHASE.value_set(phase.value)]
+            if self.ended is not None:
+                values.append(VERDICT.value_set("succeeded" if self.ended.success else "failed"))
+            workflow.upsert_search_attributes(values)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell the story so far in Temporal's own UI."""
+        request = self.request
+        lines = [
+            (f"**Level {request.level.value} rollback of {request.plan.estate}**: "
+            f"{self.phase.value.replace('_', ' ')}"),
+            f"Reason: {request.reason} (asked by {request.requested_by})",
+        ]
+        if self.phase is Phase.WAITING_FOR_APPROVAL:
+            lines.append(
+                f"Approvals: {self.approvals.given} of {request.plan.approval.quorum}. "
+                'Signal `approve` with `{"who": …, "role": …}`.'
+            )
+        lines.extend(
+            f"- {step.name}: {step.outcome.value if step.outcome else 'running'}"
+            f"{f' in {step.seconds:.2f} s' if step.seconds is not None else ''}"
+            f"{f' ({step.detail})' if step.detail else ''}"
+            for step in self.timeline.steps
+        )
+        workflow.set_current_details("\n".join(lines))

@@ -1,0 +1,60 @@
+"""What must be undone when a rollback is cancelled before traffic has moved."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+R = TypeVar("R")
+Undo = Callable[[], Awaitable[None]]
+
+
+class UndoStack:
+    """Undoings, registered before what they undo is done, run in reverse order.
+
+    Each must be right whether or not its effect happened. Once traffic begins to move
+    (`commit`) nothing is undone any more: the way to a safe state is forward.
+    """
+
+    def __init__(self) -> None:
+        self._undoings: list[tuple[str, Undo]] = []
+        self.committed = False
+
+    def register(self, name: str, undo: Undo) -> None:
+        """Remember how to undo what is about to be done."""
+        self._undoings.append((name, undo))
+
+    def commit(self) -> None:
+        """From here on the rollback only goes forward."""
+        self.committed = True
+
+    async def guard(self, plan: Coroutine[Any, Any, R]) -> R:
+        """Run the plan; a cancel before the commit undoes it, a later one is ignored.
+
+        Temporal delivers a cancel once, so that what is awaited after it is not cancelled
+        again: the undoing runs to its end.
+        """
+        running = asyncio.create_task(plan)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if self.committed:
+                workflow.logger.warning("cancel ignored: traffic is moving already")
+                return await running
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FailureError):
+                return await running
+            await self._unwind()
+            raise
+
+    async def _unwind(self) -> None:
+        """Undo everything, each even where another failed."""
+        while self._undoings:
+            name, undo = self._undoings.pop()
+            try:
+                await undo()
+            except FailureError:
+                workflow.logger.exception("could not undo: %s", name)
