@@ -1,0 +1,70 @@
+"""The commands without a group: their words and options. What they do is imported when asked."""
+
+from typing import Annotated
+
+import typer
+
+from failback.cli.session import ConfigOption, JsonOption, opened
+
+
+def check(ctx: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> int:
+    """Ask each part whether failback can work with it.
+
+    Changes nothing. Exits 0 where every answer is yes, 1 where one is no, 3 where one is not known.
+    """
+    from failback.cli.check import check_estate  # noqa: PLC0415 - keeps help quick
+
+    return check_estate(opened(ctx, config, as_json))
+
+
+def worker(ctx: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> int:
+    """Run a worker until it is told to stop (SIGINT or SIGTERM)."""
+    from failback.cli.worker import run_until_stopped  # noqa: PLC0415 - keeps help quick
+
+    return run_until_stopped(opened(ctx, config, as_json))
+
+
+def arm(
+    ctx: typer.Context,
+    capture: Annotated[
+        str | None,
+        typer.Option(help="Way of capture; else the best one that the target allows."),
+    ] = None,
+    continuous: Annotated[
+        bool,
+        typer.Option(
+            "--continuous/--no-continuous",
+            help="Let the worker keep the source about a second behind from now on.",
+        ),
+    ] = True,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Make the way back, and prove that it works.
+
+    Captures the target's changes, fences the source, and sends a canary row through.
+    """
+    from failback.cli.arming import arm_estate  # noqa: PLC0415 - keeps help quick
+
+    return arm_estate(opened(ctx, config, as_json), capture, continuous=continuous)
+
+
+def disarm(
+    ctx: typer.Context,
+    without_temporal: Annotated[
+        bool,
+        typer.Option(
+            "--without-temporal",
+            help="Go on where Temporal does not answer, so that a running rollback is not seen.",
+        ),
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Take the way back away again.
+
+    Removes all that arming made on both sides, the changes captured so far included.
+    """
+    from failback.cli.arming import disarm_estate  # noqa: PLC0415 - keeps help quick
+
+    return disarm_estate(opened(ctx, config, as_json), without_temporal=without_temporal)

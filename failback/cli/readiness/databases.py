@@ -1,0 +1,153 @@
+"""Questions about the two databases: reach, rights, log level, tables and their keys."""
+
+import psycopg
+
+from failback.cli.readiness.findings import Finding, Part
+from failback.config import Estate
+from failback.errors import FailbackError
+from failback.models.common import Side
+from failback.reverse_sync.catalogue import Table, read_tables
+from failback.reverse_sync.connections import Connection, Servers
+
+MINIMUM_VERSION = 150_000
+"""Column lists of publications begin with PostgreSQL 15."""
+
+_ROLE = """
+SELECT current_user, rolreplication OR rolsuper, rolsuper,
+       has_database_privilege(current_database(), 'CREATE'),
+       coalesce(has_parameter_privilege('session_replication_role', 'SET'), rolsuper)
+FROM pg_roles WHERE rolname = current_user
+"""
+
+
+def examine_database(estate: Estate, side: Side) -> list[Finding]:
+    """Look at one side's database. Blocking; nothing is changed."""
+    part = Part(side.value)
+    servers = Servers(
+        source_dsn=estate.source.dsn.get_secret_value(),
+        target_dsn=estate.target.dsn.get_secret_value(),
+        connect_timeout_seconds=estate.database(side).connect_timeout_seconds,
+    )
+    reached = "the database lets failback in"
+    try:
+        connection = servers.connect(side, autocommit=True)
+    except FailbackError as error:
+        part.refuse(reached, error)
+        part.skip("rights and tables", "the database was not reached")
+        return part.findings
+    with connection:
+        try:
+            version = connection.execute("SHOW server_version").fetchone()
+            part.say(reached, True, f"PostgreSQL {version[0] if version else ''}")
+            _examine_server(part, connection)
+            _examine_role(part, connection)
+            _examine_tables(part, connection, estate, side)
+        except FailbackError as error:
+            part.refuse("rights and tables", error)
+        except psycopg.Error as error:
+            part.say("rights and tables", None, f"The server answered: {error}".strip())
+    return part.findings
+
+
+def _examine_server(part: Part, connection: Connection) -> None:
+    number = connection.info.server_version
+    part.say(
+        "the version can capture keys only",
+        number >= MINIMUM_VERSION,
+        str(number // 10_000),
+        "Upgrade the server to PostgreSQL 15 or newer.",
+    )
+    for name, wanted, cure in (
+        ("wal_level", "logical", "Set wal_level = logical and restart the server."),
+        ("max_replication_slots", "1", "Raise max_replication_slots and restart the server."),
+        ("max_wal_senders", "1", "Raise max_wal_senders and restart the server."),
+    ):
+        row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+        found = str(row[0]) if row else ""
+        fine = found == wanted if name == "wal_level" else int(found) >= int(wanted)
+        part.say(f"{name} is {'at least ' if wanted.isdigit() else ''}{wanted}", fine, found, cure)
+
+
+def _examine_role(part: Part, connection: Connection) -> None:
+    row = connection.execute(_ROLE).fetchone()
+    if row is None:
+        part.skip("the role's rights", "the role is not in pg_roles")
+        return
+    user, replication, superuser, create, replica = row
+    part.say(
+        "the role may use replication slots",
+        replication,
+        user,
+        f'ALTER ROLE "{user}" REPLICATION;',
+    )
+    part.say(
+        "the role may make a schema",
+        create,
+        user,
+        f'GRANT CREATE ON DATABASE "{connection.info.dbname}" TO "{user}";',
+    )
+    part.say(
+        "the role may set session_replication_role",
+        replica,
+        user,
+        f'GRANT SET ON PARAMETER session_replication_role TO "{user}"; (as a superuser)',
+    )
+    if superuser:
+        part.say(
+            "the role is no superuser",
+            None,
+            f"{user} is a superuser: it works, but it may do more than failback needs.",
+            "Use a role of its own with REPLICATION and ownership of the tables.",
+        )
+
+
+def _examine_tables(part: Part, connection: Connection, estate: Estate, side: Side) -> None:
+    patterns = estate.data.tables
+    tables = read_tables(connection, patterns.include, patterns.exclude)
+    part.say(
+        "every pattern of data.tables matches", bool(tables), f"{len(tables)} tables", _ADD_PATTERN
+    )
+    keyless = [table.qualified for table in tables if not table.key]
+    part.say(
+        "every table has a key",
+        not keyless,
+        _listed(keyless) or f"{len(tables)} tables",
+        "Add a primary key, or a unique index over NOT NULL columns, or exclude the table.",
+    )
+    unlogged = [table.qualified for table in tables if table.unlogged]
+    part.say(
+        "every table is logged",
+        not unlogged,
+        _listed(unlogged) or f"{len(tables)} tables",
+        "ALTER TABLE … SET LOGGED, or exclude the table.",
+    )
+    _examine_ownership(part, tables, side)
+
+
+def _examine_ownership(part: Part, tables: tuple[Table, ...], side: Side) -> None:
+    foreign = [f"{table.qualified} (owner {table.owner})" for table in tables if not table.owned]
+    question = "the role owns every table"
+    if not foreign or side is Side.TARGET:
+        part.say(
+            question,
+            not foreign,
+            _listed(foreign) or f"{len(tables)} tables",
+            "Make the role a member of the owner: GRANT owner TO role;",
+        )
+        return
+    # Hosted Supabase keeps auth and storage for itself: such tables can be written to, but
+    # carry no fence trigger. They are guarded at the door.
+    part.say(
+        question,
+        None,
+        f"{_listed(foreign)}: no fence can be installed there; they are guarded at the door.",
+        "Nothing to do on hosted Supabase; elsewhere make the role a member of the owner.",
+    )
+
+
+_ADD_PATTERN = "Add a pattern schema.table under data.tables.include."
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,87 @@
+"""What every command is given: the options that all share, and ways to reach the estate."""
+
+import getpass
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from failback.cli.output import Output
+
+if TYPE_CHECKING:
+    from failback.config import Estate
+    from failback.ports import ReverseSyncEngine
+    from failback.temporal.rollbacks import Rollbacks
+
+CONFIG_VARIABLE = "FAILBACK_CONFIG"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration file; else $FAILBACK_CONFIG, else ./failback.yaml.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as one JSON document.")]
+
+OptionalId = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="Of a rollback; else the newest.")
+]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command's run.
+
+    Args:
+        config: the configuration file.
+        output: where facts, notes and errors go.
+    """
+
+    config: Path
+    output: Output = field(default_factory=Output)
+
+    @cached_property
+    def estate(self) -> "Estate":
+        """The estate; raises ConfigurationError where its file cannot be used."""
+        from failback.config import load  # noqa: PLC0415 - pydantic-settings takes 0.3 s
+
+        return load(self.config)
+
+    def engine(self) -> "ReverseSyncEngine":
+        """The reverse sync of this estate. The caller closes it."""
+        from failback.reverse_sync.engine import (  # noqa: PLC0415 - psycopg is not for --help
+            ReverseSync,
+            SyncSettings,
+        )
+
+        return ReverseSync(SyncSettings.of(self.estate))
+
+    async def rollbacks(self) -> "Rollbacks":
+        """The rollbacks of this estate; raises UnreachableError without Temporal."""
+        from failback.temporal.client import connect  # noqa: PLC0415 - temporalio takes 0.5 s
+        from failback.temporal.rollbacks import Rollbacks  # noqa: PLC0415 - as above
+
+        return Rollbacks(await connect(self.estate), self.estate)
+
+
+def opened(ctx: typer.Context, config: Path | None, as_json: bool) -> Session:
+    """The session of a command, whether an option stood before or after its name."""
+    shared = ctx.find_root().params
+    named = config or shared.get("config") or os.environ.get(CONFIG_VARIABLE) or "failback.yaml"
+    return Session(
+        config=Path(named), output=Output(as_json=as_json or bool(shared.get("as_json")))
+    )
+
+
+def me() -> str:
+    """Who runs this command, as the operating system knows it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -1,0 +1,202 @@
+"""`failback sync …`: look at the reverse sync, drive it by hand, and compare both sides."""
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from failback.cli.exits import of_outcome
+from failback.cli.output import ExitCode
+from failback.cli.session import ConfigOption, JsonOption, opened
+from failback.cli.writing import amount, fact, heading
+from failback.models.common import Outcome, Payload
+from failback.models.sync import BatchReport, Conflict, DrainReport, SyncStatus, VerifyReport
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+conflicts_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Rows that changed on both sides."
+)
+app.add_typer(conflicts_app, name="conflicts")
+
+
+class Conflicts(Payload):
+    """Parked conflicts, oldest first."""
+
+    conflicts: tuple[Conflict, ...]
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="Send a canary row there and back first.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """What a rollback would cost if it started now, and what would block it.
+
+    Exits 1 where something would block it.
+    """
+    session = opened(ctx, config, as_json)
+    with closing(session.engine()) as engine:
+        found = engine.status(canary=canary)
+    session.output.show(found, lambda console: _write_status(console, found))
+    failed = found.canary is not None and found.canary.outcome is Outcome.FAILED
+    blocked = not found.armed or bool(found.problems) or failed
+    return ExitCode.FAILED if blocked else ExitCode.DONE
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once/--until-caught-up",
+            help="One batch, or batches until the source has what the target holds by now.",
+        ),
+    ] = False,
+    deadline: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a drain stops, inconclusive.")
+    ] = 300.0,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Carry the target's changes to the source now."""
+    session = opened(ctx, config, as_json)
+    with closing(session.engine()) as engine:
+        if once:
+            batch = engine.run_batch()
+            session.output.show(batch, lambda console: _write_batch(console, batch))
+            return ExitCode.WAITING if batch.skipped else ExitCode.DONE
+        drained = engine.drain(deadline, session.output.note)
+    session.output.show(drained, lambda console: _write_drain(console, drained))
+    return of_outcome(drained.outcome)
+
+
+@app.command()
+def verify(ctx: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> int:
+    """Compare both sides: rows, digests, foreign keys and business rules."""
+    session = opened(ctx, config, as_json)
+    with closing(session.engine()) as engine:
+        report = engine.verify(session.output.note)
+    session.output.show(report, lambda console: _write_verify(console, report))
+    return of_outcome(report.outcome)
+
+
+@conflicts_app.command("list")
+def list_conflicts(
+    ctx: typer.Context,
+    settled: Annotated[bool, typer.Option("--settled", help="Show settled ones too.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Rows that changed on both sides after a flip, with both versions."""
+    session = opened(ctx, config, as_json)
+    with closing(session.engine()) as engine:
+        found = Conflicts(conflicts=engine.conflicts(include_settled=settled))
+    session.output.show(found, lambda console: _write_conflicts(console, found))
+    return ExitCode.DONE
+
+
+def _write_status(console: Console, found: SyncStatus) -> None:
+    ready = found.armed and not found.problems
+    heading(
+        console,
+        "Armed" if found.armed else "Not armed: a rollback would leave the target's changes behind",
+        Outcome.SUCCEEDED if ready else Outcome.FAILED,
+    )
+    if found.armed:
+        position = found.position.lsn if found.position else "unknown"
+        fact(console, "capture", f"{found.capture}, slot {found.slot_status or 'unknown'}")
+        fact(console, "position", position)
+        fact(
+            console, "lag", f"{amount(found.lag_seconds, 's')}, {amount(found.lag_bytes, 'bytes')}"
+        )
+        fact(console, "kept WAL", amount(found.retained_wal_bytes, "bytes"))
+        fact(console, "tables", f"{len(found.tables)}: {', '.join(found.tables)}")
+    for side, fenced in (("source", found.source_fenced), ("target", found.target_fenced)):
+        words = {True: "fenced, refuses writes", False: "takes writes", None: "unknown"}
+        fact(console, side, words[fenced])
+    if found.open_conflicts:
+        fact(console, "conflicts", f"{found.open_conflicts} parked", "yellow")
+    if found.canary is not None:
+        said = f"{found.canary.outcome.value} in {found.canary.milliseconds:.0f} ms"
+        fact(console, "canary", f"{said}. {found.canary.detail}".rstrip(". "))
+    for problem in found.problems:
+        fact(console, "problem", f"{problem.table}: {problem.problem}", "red")
+        if problem.cure:
+            fact(console, "  cure", problem.cure)
+    for warning in found.warnings:
+        fact(console, "warning", warning, "yellow")
+
+
+def _write_batch(console: Console, batch: BatchReport) -> None:
+    if batch.skipped:
+        heading(console, f"Nothing done: {batch.skipped}", Outcome.INCONCLUSIVE)
+        return
+    heading(console, f"One batch, to {batch.position}")
+    fact(
+        console, "changes", f"{batch.changes:,} of {batch.keys:,} keys, {batch.rows:,} rows written"
+    )
+    fact(console, "took", amount(batch.seconds, "s"))
+    fact(console, "caught up", "yes" if batch.caught_up else "no")
+
+
+def _write_drain(console: Console, drained: DrainReport) -> None:
+    words = {
+        Outcome.SUCCEEDED: "The source has what the target held",
+        Outcome.FAILED: "The tail could not be drained",
+        Outcome.INCONCLUSIVE: "The tail is not empty yet",
+    }
+    heading(console, words[drained.outcome], drained.outcome)
+    fact(console, "position", f"{drained.position}, wanted {drained.wanted or 'now'}")
+    fact(console, "changes", f"{drained.changes:,} of {drained.keys:,} keys")
+    fact(console, "took", f"{amount(drained.seconds, 's')} in {drained.batches} batches")
+    if drained.conflicts:
+        fact(console, "conflicts", f"{drained.conflicts} parked", "yellow")
+    if drained.detail:
+        fact(console, "detail", drained.detail)
+
+
+def _write_verify(console: Console, report: VerifyReport) -> None:
+    total = report.missing + report.extra + report.different
+    heading(console, f"{total} rows differ over {len(report.tables)} tables", report.outcome)
+    exact = "exact, both sides were fenced" if report.exact else "not fenced: writes may go on"
+    fact(console, "compared", f"{exact}, {amount(report.seconds, 's')}")
+    table = Table(box=None, padding=(0, 2))
+    for name in ("table", "source", "target", "missing", "extra", "different"):
+        table.add_column(name, justify="left" if name == "table" else "right")
+    for one in report.tables:
+        numbers = (one.source_rows, one.target_rows, one.missing, one.extra, one.different)
+        style = "" if one.equal else "red"
+        table.add_row(one.table, *(f"{number:,}" for number in numbers), style=style)
+    console.print(table)
+    for rule in (*report.foreign_keys, *report.rules):
+        if rule.violations:
+            fact(console, "violated", f"{rule.name}: {rule.violations} rows. {rule.detail}", "red")
+    for problem in report.problems:
+        fact(console, "problem", f"{problem.table}: {problem.problem} {problem.cure}", "red")
+    if report.detail:
+        fact(console, "detail", report.detail)
+
+
+def _write_conflicts(console: Console, found: Conflicts) -> None:
+    if not found.conflicts:
+        heading(console, "No conflict is parked")
+        return
+    heading(console, f"{len(found.conflicts)} conflicts", Outcome.INCONCLUSIVE)
+    for one in found.conflicts:
+        settled = f", settled by {one.settled_by}" if one.settled_at else ""
+        fact(console, f"#{one.id}", f"{one.table} {one.key}, {one.parked_at:%F %T}{settled}")
+        fact(console, "  source", _image(one.source_image))
+        fact(console, "  target", _image(one.target_image))
+
+
+def _image(image: dict[str, str | None] | None) -> str:
+    if image is None:
+        return "(no row)"
+    return ", ".join(f"{name}={'NULL' if text is None else text}" for name, text in image.items())

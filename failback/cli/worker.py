@@ -1,0 +1,19 @@
+"""`failback worker`: the process that carries rollbacks and the reverse sync out."""
+
+import asyncio
+
+from failback.cli.output import ExitCode
+from failback.cli.session import Session
+
+
+def run_until_stopped(session: Session) -> int:
+    """Run a worker in this process."""
+    estate = session.estate
+
+    from workers.bootstrap import run_worker  # noqa: PLC0415 - temporalio is not for --help
+
+    try:
+        asyncio.run(run_worker(estate))
+    except KeyboardInterrupt:
+        session.output.note("Stopped.")
+    return ExitCode.DONE
