@@ -1,5 +1,6 @@
 """Which user the servers run as, and which folders that user may enter."""
 
+import hashlib
 import os
 import pwd
 import stat
@@ -86,3 +87,50 @@ def private_folder(path: Path, account: Account) -> Path:
         os.chown(path, account.uid, account.gid)
     path.chmod(0o700)
     return path
+
+
+def server_folder(directory: Path, account: Account, longest: int | None = None) -> Path:
+    """Where a server's files lie: its directory, or a temporary folder that stands for it.
+
+    The temporary folder is taken when the user may not enter the directory (a clone below
+    /root, say), or when its path has more bytes than `longest`. It is the same one each time.
+
+    Raises:
+        LabError: the user may enter no temporary folder either.
+    """
+    directory = directory.absolute()
+    reachable = not account.drops or may_enter(directory, account)
+    if reachable and (longest is None or len(os.fsencode(directory)) <= longest):
+        return directory
+    places = open_places(account)
+    if not places:
+        raise LabError(
+            f"User {account.name} may enter neither {directory} nor /tmp.",
+            "Choose a folder whose every parent that user may enter.",
+        )
+    return places[0] / f"failback-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"
+
+
+def prepared_folder(directory: Path, account: Account, longest: int | None = None) -> Path:
+    """Make the folder of `server_folder`, private to the user, linked from the directory.
+
+    Raises:
+        LabError: something else is in its place.
+    """
+    folder = server_folder(directory, account, longest)
+    directory.mkdir(parents=True, exist_ok=True)
+    private_folder(folder, account)
+    link = directory / "home"
+    if folder != directory.absolute() and not link.is_symlink():
+        link.symlink_to(folder)
+    return folder
+
+
+def write_for(account: Account, path: Path, text: str) -> None:
+    """Write a file that only the user may read, in one step."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(text, encoding="utf-8")
+    draft.chmod(0o600)
+    if account.drops:
+        os.chown(draft, account.uid, account.gid)
+    draft.replace(path)

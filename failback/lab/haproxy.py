@@ -1,0 +1,139 @@
+"""The load balancer of the lab: HAProxy in front of both products and both databases."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+
+from failback.lab.accounts import prepared_folder, server_account, server_folder, write_for
+from failback.lab.binaries import haproxy_home
+from failback.lab.parts import Part
+from failback.lab.templating import filled
+from failback.models.common import Service, Side
+
+HELD_SECONDS = 75
+"""Longer than any hold that failback's configuration allows (60 s)."""
+_LONGEST_FOLDER = 80
+"""A socket's path has at most 107 bytes."""
+
+
+class HaproxyServer(Part):
+    """One HAProxy. Killed and launched again, it has the weights of before.
+
+    Args:
+        directory: its configuration, its map of doors and its socket.
+        api_port: where customers reach the product, on 127.0.0.1.
+        database_port: where the product's database is reached.
+        product_ports: each side's product.
+        database_ports: each side's Postgres.
+        log: the file for its output.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        api_port: int,
+        database_port: int,
+        product_ports: Mapping[Side, int],
+        database_ports: Mapping[Side, int],
+        log: Path,
+    ) -> None:
+        self._server_account = server_account()
+        super().__init__("balancer", log, self._server_account)
+        self._folder = directory.absolute()
+        self.api_url = f"http://127.0.0.1:{api_port}"
+        self._values = {
+            "api_port": api_port,
+            "database_port": database_port,
+            "product_ports": {side.value: port for side, port in product_ports.items()},
+            "database_ports": {side.value: port for side, port in database_ports.items()},
+            "held_seconds": HELD_SECONDS,
+        }
+
+    @property
+    def home(self) -> Path:
+        """The folder with its files, private to the user that it runs as."""
+        return server_folder(self._folder, self._server_account, _LONGEST_FOLDER)
+
+    @property
+    def runtime_api(self) -> str:
+        """The runtime API's address as failback's configuration wants it."""
+        return f"unix://{self._socket}"
+
+    @property
+    def doors_map(self) -> Path:
+        """The map that the holding action reads."""
+        return self.home / "doors.map"
+
+    def directory(self) -> Path:
+        """See `Part.directory`."""
+        return self.home
+
+    def command(self) -> Sequence[str | Path]:
+        """See `Part.command`."""
+        program = haproxy_home(self._server_account) / "haproxy"
+        return (program, "-db", "-f", self.home / "haproxy.cfg")
+
+    def environment(self) -> Mapping[str, str]:
+        """With the libraries that the wheel brings."""
+        libraries = haproxy_home(self._server_account) / "lib"
+        return {**super().environment(), "LD_LIBRARY_PATH": str(libraries)}
+
+    def prepare(self) -> None:
+        """Write the configuration, the Lua action, and the map with every door open."""
+        super().prepare()
+        home = prepared_folder(self._folder, self._server_account, _LONGEST_FOLDER)
+        self._socket.unlink(missing_ok=True)
+        script = files("failback.lab").joinpath("templates", "hold.lua")
+        doors = "".join(f"{service.value} open\n" for service in Service)
+        configuration = filled(
+            "haproxy.cfg.j2",
+            socket=self._socket,
+            state_file=self._state_file,
+            script=home / "hold.lua",
+            doors=self.doors_map,
+            **self._values,
+        )
+        self._write(home / "hold.lua", script.read_text(encoding="utf-8"))
+        self._write(self.doors_map, doors)
+        self._write(home / "haproxy.cfg", configuration)
+        if not self._state_file.exists():
+            # HAProxy warns about a file that is missing, and takes an empty one silently.
+            self._write(self._state_file, "1\n")
+
+    def is_ready(self) -> bool:
+        """Whether the runtime API answers."""
+        try:
+            return "Version: " in self._asked("show info")
+        except OSError:
+            return False
+
+    def keep_state(self) -> None:
+        """Write down what the servers' weights are, for the next launch."""
+        with suppress(OSError):
+            state = self._asked("show servers state")
+            if state.strip():
+                self._write(self._state_file, state)
+
+    @property
+    def _socket(self) -> Path:
+        return self.home / "runtime.sock"
+
+    @property
+    def _state_file(self) -> Path:
+        return self.home / "servers.state"
+
+    def _asked(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1.0)
+            connection.connect(str(self._socket))
+            connection.sendall(f"{command}\n".encode())
+            answer = b""
+            while received := connection.recv(65536):
+                answer += received
+        return answer.decode()
+
+    def _write(self, path: Path, text: str) -> None:
+        write_for(self._server_account, path, text)
