@@ -1,8 +1,10 @@
 """Real servers that the contract suites run on."""
 
+import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -139,6 +141,87 @@ class Haproxy:
             yield self
         finally:
             end(process, (signal.SIGTERM, 5.0))
+
+
+KNOT_CONFIG = """
+server:
+  rundir: {directory}
+  listen: 127.0.0.1@{port}
+database:
+  storage: {directory}
+log:
+  - target: stderr
+    any: info
+key:
+  - id: failback
+    algorithm: hmac-sha256
+    secret: {secret}
+  - id: reader
+    algorithm: hmac-sha256
+    secret: {secret}
+acl:
+  - id: updates
+    address: 127.0.0.1
+    key: failback
+    action: update
+zone:
+  - domain: shop.test.
+    storage: {directory}
+    file: shop.test.zone
+    acl: updates
+"""
+ZONE = """$ORIGIN shop.test.
+$TTL 60
+@ SOA ns.shop.test. admin.shop.test. 1 60 60 600 60
+@ NS ns
+ns A 127.0.0.1
+api CNAME api.target.test.
+auth A 192.0.2.1
+auth AAAA 2001:db8::1
+text TXT "beside"
+"""
+TSIG_SECRET = b64encode(b"a secret of thirty-two bytes....").decode()
+
+
+class NameServer:
+    """A real Knot that serves shop.test."""
+
+    secret = TSIG_SECRET
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port(datagram=True)
+        self.address = f"127.0.0.1:{self.port}"
+        self.stop: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def running(self) -> Iterator["NameServer"]:
+        (self.directory / "shop.test.zone").write_text(ZONE)
+        config = self.directory / "knot.conf"
+        config.write_text(
+            KNOT_CONFIG.format(directory=self.directory, port=self.port, secret=self.secret)
+        )
+        program = shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")
+        assert program is not None
+        log = self.directory / "knot.log"
+        process = spawn([program, "-c", config], log=log)
+        self.stop = lambda: end(process, (signal.SIGTERM, 5.0))
+        try:
+            assert wait_until(
+                lambda: "server started" in log.read_text() or process.poll() is not None, 10
+            )
+            assert process.poll() is None, tail(log)
+            yield self
+        finally:
+            self.stop()
+
+
+@pytest.fixture
+def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
+    if not (shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")):
+        pytest.skip("Knot DNS is not installed here (apt-get install knot)")
+    with NameServer(tmp_path_factory.mktemp("knot")).running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -175,9 +175,11 @@ class TestHaproxy:
             answers = []
             for port in (haproxy.http_port, haproxy.tcp_port):
                 # A connection each: an established TCP session keeps its server.
-                for _ in range(20):
-                    async with httpx.AsyncClient() as client:
-                        answers.append(await client.get(f"http://127.0.0.1:{port}/"))
+                async with httpx.AsyncClient(
+                    limits=httpx.Limits(max_keepalive_connections=0)
+                ) as http:
+                    url = f"http://127.0.0.1:{port}/"
+                    answers += [await http.get(url) for _ in range(20)]
             assert all(answer.status_code == 200 for answer in answers)
             return {answer.text for answer in answers}
 

@@ -1,0 +1,316 @@
+"""What every DNS provider keeps, on the fake and on real name servers."""
+
+import asyncio
+import re
+import shutil
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import pytest
+
+from failback.config import DnsConfig, TsigConfig
+from failback.errors import (
+    ConfigurationError,
+    CredentialsError,
+    DnsRefusedError,
+    FailbackError,
+    UnreachableError,
+)
+from failback.models.common import Side
+from failback.models.traffic import DnsRecord
+from failback.ports import DnsProvider
+from failback.providers.dns import FakeDnsProvider, Rfc2136DnsProvider
+
+API = DnsRecord(name="api.shop.test.", source="API.source.test", target="api.target.test.", ttl=60)
+AUTH = DnsRecord(name="auth.shop.test.", source="auth.source.test.", target="auth.target.test.")
+NEW = DnsRecord(name="new.shop.test.", source="new.source.test.", target="new.target.test.", ttl=5)
+SECRET = b64encode(b"another secret of the same size.").decode()
+
+
+def config(server: str, secret: str | None, **changes: Any) -> DnsConfig:
+    key = TsigConfig(name="failback.", secret=secret) if secret else None
+    fields: dict[str, Any] = {"server": server, "zone": "shop.test.", "tsig": key, "records": ()}
+    return DnsConfig(**{**fields, **changes})
+
+
+def _fake(request: pytest.FixtureRequest) -> DnsProvider:
+    return FakeDnsProvider([API])
+
+
+def _knot(request: pytest.FixtureRequest) -> DnsProvider:
+    server: Any = request.getfixturevalue("knot")
+    return Rfc2136DnsProvider(config(server.address, server.secret))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(_fake, id="fake"),
+        pytest.param(_knot, id="knot", marks=pytest.mark.servers),
+    ]
+)
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[DnsProvider]:
+    make: Callable[[pytest.FixtureRequest], DnsProvider] = request.param
+    made = make(request)
+    yield made
+    await made.aclose()
+
+
+async def seen(provider: DnsProvider, record: DnsRecord) -> tuple[str | None, int | None]:
+    (answer,) = await provider.answers(record)
+    assert answer.name == record.name
+    return answer.answer, answer.ttl
+
+
+class TestDnsContract:
+    async def test_name_when_pointed_then_answers_with_the_host_as_configured(
+        self, provider: DnsProvider
+    ) -> None:
+        assert await seen(provider, API) == ("api.target.test.", 60)
+        await provider.point(API, Side.SOURCE)
+        assert await seen(provider, API) == ("API.source.test", 60)
+        await provider.point(API, Side.TARGET)
+        assert await seen(provider, API) == ("api.target.test.", 60)
+
+    async def test_name_when_pointed_twice_then_the_same(self, provider: DnsProvider) -> None:
+        await provider.point(API, Side.SOURCE)
+        await provider.point(API, Side.SOURCE)
+        assert await seen(provider, API) == ("API.source.test", 60)
+
+    async def test_ttl_when_changed_then_answered(self, provider: DnsProvider) -> None:
+        await provider.point(API.model_copy(update={"ttl": 7}), Side.TARGET)
+        assert await seen(provider, API) == ("api.target.test.", 7)
+
+    async def test_name_when_new_then_made(self, provider: DnsProvider) -> None:
+        (before,) = await provider.answers(NEW)
+        assert before.answer is None
+        assert "does not exist" in before.detail
+        await provider.point(NEW, Side.SOURCE)
+        assert await seen(provider, NEW) == ("new.source.test.", 5)
+
+    async def test_names_when_pointed_at_once_then_all_answer(self, provider: DnsProvider) -> None:
+        await asyncio.gather(*(provider.point(record, Side.SOURCE) for record in (API, NEW)))
+        assert await seen(provider, API) == ("API.source.test", 60)
+        assert await seen(provider, NEW) == ("new.source.test.", 5)
+
+
+@pytest.mark.servers
+class TestRfc2136OnKnot:
+    async def test_name_when_it_was_an_address_then_becomes_a_cname(self, knot: Any) -> None:
+        provider = Rfc2136DnsProvider(config(knot.address, knot.secret))
+        (before,) = await provider.answers(AUTH)
+        assert (before.answer, before.detail) == (None, "the name is no CNAME")
+        await provider.point(AUTH, Side.SOURCE)
+        assert await seen(provider, AUTH) == ("auth.source.test.", 60)
+
+    async def test_name_when_pointed_then_an_independent_client_agrees(self, knot: Any) -> None:
+        kdig = shutil.which("kdig")
+        if kdig is None:
+            pytest.skip("kdig is not installed here (apt-get install knot-dnsutils)")
+        provider = Rfc2136DnsProvider(config(knot.address, knot.secret))
+        await provider.point(AUTH, Side.SOURCE)
+        process = await asyncio.create_subprocess_exec(
+            *(
+                kdig,
+                "@127.0.0.1",
+                "-p",
+                str(knot.port),
+                "+noall",
+                "+answer",
+                "auth.shop.test",
+                "ANY",
+            ),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        lines = [re.split(r"\s+", line) for line in output.decode().splitlines()]
+        assert lines == [["auth.shop.test.", "60", "IN", "CNAME", "auth.source.test."]]
+
+    async def test_resolvers_when_one_is_away_then_the_others_still_answer(self, knot: Any) -> None:
+        provider = Rfc2136DnsProvider(
+            config(knot.address, knot.secret, resolvers=(knot.address, "127.0.0.1:1", "bad:x")),
+            timeout_seconds=0.3,
+        )
+        good, away, bad = await provider.answers(API)
+        assert good.answer == "api.target.test."
+        assert (away.answer, away.resolver) == (None, "127.0.0.1:1")
+        assert "cannot be reached" in away.detail
+        assert (bad.answer, bad.ttl) == (None, None)
+        assert bad.detail
+
+    @pytest.mark.parametrize(
+        ("changes", "error", "words"),
+        [
+            (
+                {"tsig": TsigConfig(name="failback.", secret=SECRET)},
+                CredentialsError,
+                "BADSIG",
+            ),
+            ({"tsig": TsigConfig(name="stranger.", secret=SECRET)}, CredentialsError, "BADKEY"),
+            ({"tsig": None}, CredentialsError, "NOTAUTH"),
+            ({"zone": "other.test."}, CredentialsError, "NOTAUTH"),
+        ],
+    )
+    async def test_update_when_refused_then_says_why_and_changes_nothing(
+        self, knot: Any, changes: dict[str, Any], error: type[FailbackError], words: str
+    ) -> None:
+        provider = Rfc2136DnsProvider(config(knot.address, knot.secret, **changes))
+        zone = changes.get("zone", "shop.test.")
+        record = API.model_copy(update={"name": f"api.{zone}"})
+        with pytest.raises(error, match=words) as caught:
+            await provider.point(record, Side.SOURCE)
+        assert "dns." in caught.value.cure
+        assert knot.secret not in str(caught.value)
+        assert SECRET not in str(caught.value)
+        honest = Rfc2136DnsProvider(config(knot.address, knot.secret))
+        assert await seen(honest, API) == ("api.target.test.", 60)
+
+    async def test_update_when_the_key_has_no_right_then_refused(self, knot: Any) -> None:
+        reader = TsigConfig(name="reader.", secret=knot.secret)
+        provider = Rfc2136DnsProvider(config(knot.address, None, tsig=reader))
+        # Knot says BADKEY for a key that it knows and that no rule allows.
+        with pytest.raises(CredentialsError, match="BADKEY"):
+            await provider.point(API, Side.SOURCE)
+
+    async def test_update_when_clocks_differ_then_badtime(
+        self, knot: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        provider = Rfc2136DnsProvider(config(knot.address, knot.secret))
+        now = time.time()
+        with monkeypatch.context() as patch:
+            patch.setattr("dns.message.time.time", lambda: now - 3600)
+            with pytest.raises(CredentialsError, match="BADTIME") as caught:
+                await provider.point(API, Side.SOURCE)
+        assert "NTP" in caught.value.cure
+
+    async def test_server_when_stopped_then_unreachable(self, knot: Any) -> None:
+        provider = Rfc2136DnsProvider(config(knot.address, knot.secret), timeout_seconds=0.3)
+        knot.stop()
+        with pytest.raises(UnreachableError, match=knot.address):
+            await provider.point(API, Side.SOURCE)
+        (answer,) = await provider.answers(API)
+        assert answer.answer is None
+
+
+class Scripted(asyncio.DatagramProtocol):
+    """A name server whose answers a test makes."""
+
+    def __init__(self, reply: Callable[[dns.message.Message], bytes | None]) -> None:
+        self._reply = reply
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        wire = self._reply(dns.message.from_wire(data, keyring=False))
+        if wire is not None:
+            self._transport.sendto(wire, addr)
+
+
+@asynccontextmanager
+async def scripted(reply: Callable[[dns.message.Message], bytes | None]) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: Scripted(reply), local_addr=("127.0.0.1", 0)
+    )
+    try:
+        yield f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    finally:
+        transport.close()
+
+
+def _saying(code: dns.rcode.Rcode) -> Callable[[dns.message.Message], bytes]:
+    def reply(question: dns.message.Message) -> bytes:
+        answer = dns.message.Message(id=question.id)
+        answer.flags = dns.flags.Flag(question.flags) | dns.flags.QR
+        answer.sections[0] = list(question.sections[0])
+        answer.set_rcode(code)
+        return answer.to_wire()
+
+    return reply
+
+
+class TestRfc2136Answers:
+    @pytest.mark.parametrize(
+        ("code", "error"),
+        [
+            (dns.rcode.REFUSED, DnsRefusedError),
+            (dns.rcode.NOTZONE, DnsRefusedError),
+            (dns.rcode.NOTIMP, DnsRefusedError),
+            (dns.rcode.FORMERR, DnsRefusedError),
+            (dns.rcode.YXDOMAIN, DnsRefusedError),
+            (dns.rcode.NOTAUTH, CredentialsError),
+            (dns.rcode.SERVFAIL, UnreachableError),
+        ],
+    )
+    async def test_update_when_answered_with_an_error_then_named_with_its_cure(
+        self, code: dns.rcode.Rcode, error: type[FailbackError]
+    ) -> None:
+        async with scripted(_saying(code)) as server:
+            provider = Rfc2136DnsProvider(config(server, None))
+            with pytest.raises(error, match=code.name) as caught:
+                await provider.point(API, Side.SOURCE)
+            assert caught.value.cure
+
+    async def test_update_when_the_yes_is_unsigned_then_not_believed(self) -> None:
+        async with scripted(_saying(dns.rcode.NOERROR)) as server:
+            provider = Rfc2136DnsProvider(config(server, SECRET))
+            with pytest.raises(CredentialsError, match="without a signature"):
+                await provider.point(API, Side.SOURCE)
+            await Rfc2136DnsProvider(config(server, None)).point(API, Side.SOURCE)
+
+    async def test_answers_when_a_resolver_is_silent_then_none_with_the_reason(self) -> None:
+        async with scripted(lambda _: None) as silent, scripted(_saying(dns.rcode.REFUSED)) as no:
+            provider = Rfc2136DnsProvider(
+                config("127.0.0.1:1", None, resolvers=(silent, no)), timeout_seconds=0.2
+            )
+            quiet, refused = await provider.answers(API)
+        assert (quiet.answer, refused.answer) == (None, None)
+        assert quiet.detail
+        assert "REFUSED" in refused.detail
+
+    @pytest.mark.parametrize("name", ["shop.test.", "api.elsewhere.test."])
+    async def test_record_when_not_below_the_zone_then_a_configuration_error(
+        self, name: str
+    ) -> None:
+        provider = Rfc2136DnsProvider(config("127.0.0.1:1", None))
+        with pytest.raises(ConfigurationError, match=re.escape(name)):
+            await provider.point(API.model_copy(update={"name": name}), Side.SOURCE)
+
+    @pytest.mark.parametrize(
+        "tsig",
+        [
+            TsigConfig(name="k.", secret="not base64!"),
+            TsigConfig(name="k.", secret=SECRET, algorithm="hmac-sha3"),
+            TsigConfig(name="a..b", secret=SECRET),
+        ],
+    )
+    def test_key_when_unusable_then_a_configuration_error_without_the_secret(
+        self, tsig: TsigConfig
+    ) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            Rfc2136DnsProvider(config("127.0.0.1:1", None, tsig=tsig))
+        assert tsig.secret.get_secret_value() not in str(caught.value)
+
+
+class TestFakeResolvers:
+    async def test_resolver_when_stale_then_the_old_host_so_many_times(self) -> None:
+        fake = FakeDnsProvider([API], resolvers=("a", "b"))
+        fake.stale("b", 1)
+        await fake.point(API, Side.SOURCE)
+        hosts = [[answer.answer for answer in await fake.answers(API)] for _ in range(2)]
+        assert hosts == [[API.source, API.target], [API.source, API.source]]
+
+    async def test_resolver_when_silenced_then_no_answer(self) -> None:
+        fake = FakeDnsProvider([API], resolvers=("a", "b"))
+        fake.silence("a")
+        silent, other = await fake.answers(API)
+        assert (silent.answer, other.answer) == (None, API.target)
+        assert silent.detail
