@@ -1,20 +1,21 @@
 -- The columns of the given tables. A column's base type is what is left when domains and
 -- arrays are unwrapped, as deep as they go: that decides how its values can travel.
 WITH RECURSIVE unwrapped AS (
-    SELECT DISTINCT a.atttypid AS type_oid, a.atttypid AS base_oid, 0 AS depth
+    SELECT DISTINCT a.atttypid AS type_oid, a.atttypid AS base_oid, 0 AS depth, false AS is_array
     FROM pg_attribute AS a
     WHERE a.attrelid = ANY (%(tables)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
     SELECT u.type_oid,
            CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END,
-           u.depth + 1
+           u.depth + 1,
+           u.is_array OR t.typtype <> 'd'
     FROM unwrapped AS u
     JOIN pg_type AS t ON t.oid = u.base_oid
     WHERE t.typtype = 'd'
        OR (t.typsubscript = 'array_subscript_handler'::regproc AND t.typelem <> 0)
 ),
 base AS (
-    SELECT DISTINCT ON (type_oid) type_oid, base_oid
+    SELECT DISTINCT ON (type_oid) type_oid, base_oid, is_array
     FROM unwrapped
     ORDER BY type_oid, depth DESC
 )
@@ -33,7 +34,8 @@ SELECT a.attrelid,
        a.attnotnull,
        a.attgenerated,
        a.attidentity,
-       a.atthasdef AS has_default
+       a.atthasdef AS has_default,
+       b.is_array
 FROM pg_attribute AS a
 JOIN pg_type AS t ON t.oid = a.atttypid
 JOIN base AS b ON b.type_oid = a.atttypid
