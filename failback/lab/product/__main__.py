@@ -1,0 +1,66 @@
+"""Runs one product process: `python -m failback.lab.product --side target …`."""
+
+import argparse
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from aiohttp import web
+
+from failback.lab.product.app import Product, Settings
+from failback.models.common import Side
+
+_STOP_SECONDS = 3.0
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight and leave."""
+    options = _options()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    settings = Settings(
+        side=Side(options.side),
+        dsn=options.dsn,
+        jwt_secret=options.jwt_secret,
+        anon_key=options.anon_key,
+        service_key=options.service_key,
+        files=options.files,
+        bcrypt_cost=options.bcrypt_cost,
+        connections=options.connections,
+    )
+    asyncio.run(serve(settings, options.port))
+
+
+async def serve(settings: Settings, port: int) -> None:
+    """Serve one side on 127.0.0.1 until a signal asks to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(
+        Product(settings).application(), access_log=None, shutdown_timeout=_STOP_SECONDS
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="failback.lab.product", description=__doc__)
+    parser.add_argument("--side", choices=[side.value for side in Side], required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dsn", required=True, help="libpq connection string of role product")
+    parser.add_argument("--jwt-secret", required=True, help="the same on both sides")
+    parser.add_argument("--files", type=Path, required=True, help="folder of stored objects")
+    parser.add_argument("--anon-key", required=True)
+    parser.add_argument("--service-key", required=True)
+    parser.add_argument("--bcrypt-cost", type=int, choices=range(4, 16), default=4)
+    parser.add_argument("--connections", type=int, default=12, help="most to the database")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The auth part: users, sessions and rotating refresh tokens, as GoTrue has them."""
+
+import json
+import uuid
+from typing import Any
+
+import psycopg
+from aiohttp import web
+
+from failback.lab.product.body import json_object, text_field
+from failback.lab.product.database import Database
+from failback.lab.product.faulty import Faults
+from failback.lab.product.gate import Gate
+from failback.lab.product.metrics import Metrics
+from failback.lab.product.problems import ProblemError
+from failback.lab.product.queries import query
+from failback.lab.product.tokens import Tokens
+
+_USER_AGENT_LENGTH = 200
+
+
+class Auth:
+    """Handlers under `/auth/v1/`."""
+
+    def __init__(
+        self, database: Database, tokens: Tokens, gate: Gate, metrics: Metrics, faults: Faults
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._gate = gate
+        self._metrics = metrics
+        self._faults = faults
+
+    def routes(self) -> list[web.RouteDef]:
+        """What the application serves of this part."""
+        return [
+            web.post("/auth/v1/signup", self.sign_up),
+            web.post("/auth/v1/token", self.token),
+            web.get("/auth/v1/user", self.user),
+            web.post("/auth/v1/logout", self.log_out),
+            web.get("/auth/v1/health", self.health),
+            web.delete("/auth/v1/admin/users/{id}", self.delete_user),
+        ]
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Answers only when the auth tables can be read."""
+        await self._database.row("SELECT 1 FROM auth.users LIMIT 1")
+        return web.json_response(
+            {"name": "GoTrue", "version": "lab", "description": "Auth of the lab's product"}
+        )
+
+    async def sign_up(self, request: web.Request) -> web.Response:
+        """Makes a user with a session: `{"email", "password", "data"?}`."""
+        self._metrics.auth_attempts.inc()
+        body = await json_object(request)
+        email, password = text_field(body, "email").strip().lower(), text_field(body, "password")
+        if "@" not in email:
+            raise ProblemError(
+                400, "validation_failed", "Unable to validate email address: invalid format"
+            )
+        session = self._new_session(request)
+        user_id = str(uuid.uuid4())
+        try:
+            row = await self._database.row(
+                query("signup"),
+                session
+                | {
+                    "user_id": user_id,
+                    "email": email,
+                    "password": await self._tokens.hashed(password),
+                    "data": json.dumps(body.get("data") or {}),
+                },
+            )
+        except psycopg.errors.UniqueViolation as error:
+            raise ProblemError(422, "user_already_exists", "User already registered") from error
+        user = row[0] if row else {}
+        return self._issued(user, session["session_id"], session["token"])
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Issues a session for a password, or the next tokens for a refresh token."""
+        grant = request.query.get("grant_type")
+        self._metrics.auth_attempts.inc()
+        if self._faults.login_fails():
+            raise ProblemError(400, "invalid_credentials", "Invalid login credentials")
+        if grant == "password":
+            return await self._log_in(request)
+        if grant == "refresh_token":
+            return await self._refresh(request)
+        raise ProblemError(400, "validation_failed", f"unsupported grant_type {grant!r}")
+
+    async def user(self, request: web.Request) -> web.Response:
+        """The user whose session asks; a session that was logged out is refused."""
+        caller = self._gate.user(request)
+        row = await self._database.row(
+            query("session_user"), {"session_id": caller.session_id, "user_id": caller.user_id}
+        )
+        if row is None:
+            raise ProblemError(
+                403, "session_not_found", "Session from session_id claim in JWT does not exist"
+            )
+        return web.json_response(row[0])
+
+    async def log_out(self, request: web.Request) -> web.Response:
+        """Ends the session that asks; its refresh tokens go with it."""
+        caller = self._gate.user(request)
+        await self._database.rows(
+            "DELETE FROM auth.sessions WHERE id = %s::uuid", [caller.session_id]
+        )
+        return web.Response(status=204)
+
+    async def delete_user(self, request: web.Request) -> web.Response:
+        """Deletes a user and all that belongs to it, with the service key."""
+        self._gate.service(request)
+        row = await self._database.row(
+            "DELETE FROM auth.users WHERE id = %s::uuid RETURNING id", [request.match_info["id"]]
+        )
+        if row is None:
+            raise ProblemError(404, "user_not_found", "User not found")
+        return web.json_response({})
+
+    async def _log_in(self, request: web.Request) -> web.Response:
+        body = await json_object(request)
+        email, password = text_field(body, "email"), text_field(body, "password")
+        row = await self._database.row(query("find_login"), {"email": email.strip()})
+        if row is None or not await self._tokens.matches(password, row[1]):
+            raise ProblemError(400, "invalid_credentials", "Invalid login credentials")
+        session = self._new_session(request)
+        if await self._database.row(query("start_session"), session | {"user_id": row[0]}) is None:
+            raise ProblemError(400, "invalid_credentials", "Invalid login credentials")
+        return self._issued(row[2], session["session_id"], session["token"])
+
+    async def _refresh(self, request: web.Request) -> web.Response:
+        shown = text_field(await json_object(request), "refresh_token")
+        token = self._tokens.refresh_token()
+        row = await self._database.row(query("rotate_token"), {"shown": shown, "token": token})
+        if row is None:
+            raise ProblemError(
+                400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"
+            )
+        return self._issued(row[3], row[2], token)
+
+    def _new_session(self, request: web.Request) -> dict[str, Any]:
+        return {
+            "session_id": str(uuid.uuid4()),
+            "token": self._tokens.refresh_token(),
+            "user_agent": request.headers.get("User-Agent", "")[:_USER_AGENT_LENGTH],
+        }
+
+    def _issued(self, user: dict[str, Any], session_id: str, refresh: str) -> web.Response:
+        """The answer that carries a session, and the count of a success."""
+        access = self._tokens.issue(
+            user_id=str(user["id"]), session_id=session_id, email=str(user["email"])
+        )
+        self._metrics.auth_success.inc()
+        return web.json_response(
+            {
+                "access_token": access,
+                "token_type": "bearer",
+                "expires_in": self._tokens.lifetime_seconds,
+                "refresh_token": refresh,
+                "user": user,
+            }
+        )
