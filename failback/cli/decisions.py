@@ -72,7 +72,8 @@ def accept_tail(
 ) -> int:
     """Close a rollback that has a tail left over.
 
-    The changes that did not reach the source stay on the fenced target. Whoever accepts this answers for it by name.
+    The changes that did not reach the source stay on the fenced target. Whoever accepts this
+    answers for it by name.
     """
     decision = Decision(who=as_name, role=role, comment=comment)
     return _decided(opened(ctx, config, as_json), rollback_id, "accept_tail", decision)

@@ -1,0 +1,1 @@
+"""Reports about rollbacks, for people who were not there."""
