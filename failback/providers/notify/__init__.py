@@ -1,5 +1,6 @@
-"""Notifiers: the real ones and their fake."""
+"""Notifiers: the real one and its fake."""
 
+from failback.providers.notify.channels import ChannelNotifier
 from failback.providers.notify.fake import FakeNotifier, Message
 
-__all__ = ["FakeNotifier", "Message"]
+__all__ = ["ChannelNotifier", "FakeNotifier", "Message"]

@@ -1,0 +1,91 @@
+"""Looks at the product's database as the product reaches it."""
+
+import asyncio
+from contextlib import suppress
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from failback.errors import ConfigurationError
+from failback.providers.checks.judging import CheckFailedError
+
+_Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+class DatabaseLook:
+    """Asks for `SELECT 1`, over a new connection or one that is kept.
+
+    Args:
+        dsn: libpq connection string.
+
+    Raises:
+        ConfigurationError: the string is none.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        try:
+            password = conninfo_to_dict(dsn).get("password")
+        except psycopg.ProgrammingError as error:
+            raise ConfigurationError(
+                "checks.database_dsn is no connection string.",
+                "Write postgresql://user:password@host:port/database.",
+            ) from error
+        self.secrets: tuple[str, ...] = (dsn, str(password or ""))
+        self._dsn = dsn
+        self._kept: _Connection | None = None
+        self._lock = asyncio.Lock()
+
+    async def anew(self) -> str:
+        """Connect, ask, and disconnect."""
+        connection = await self._connect()
+        try:
+            await _ask(connection)
+        finally:
+            await connection.close()
+        return "connected and answered"
+
+    async def again(self) -> str:
+        """Ask over the kept connection.
+
+        A kept one that turns out to be dead is replaced once, as a pool of connections
+        would do it for the product; a new one that fails is a failure.
+        """
+        async with self._lock:
+            if self._kept is not None:
+                with suppress(psycopg.OperationalError):
+                    await self._ask_kept(self._kept)
+                    return "answered"
+            self._kept = await self._connect()
+            await self._ask_kept(self._kept)
+            return "connected and answered"
+
+    async def aclose(self) -> None:
+        """Close the kept connection."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await kept.close()
+
+    async def _ask_kept(self, connection: _Connection) -> None:
+        answered = False
+        try:
+            await _ask(connection)
+            answered = True
+        finally:
+            if not answered:
+                # Also when the deadline cancelled us: an answer may still be under way.
+                await self.aclose()
+
+    async def _connect(self) -> _Connection:
+        return await psycopg.AsyncConnection.connect(
+            self._dsn,
+            autocommit=True,
+            # Poolers that give a server per transaction know no prepared statements.
+            prepare_threshold=None,
+            application_name="failback checks",
+        )
+
+
+async def _ask(connection: _Connection) -> None:
+    cursor = await connection.execute("SELECT 1")
+    if await cursor.fetchone() != (1,):
+        raise CheckFailedError("SELECT 1 was not answered with 1")

@@ -1,0 +1,15 @@
+"""The ports of a dry run: reads are real, writes become sentences."""
+
+from failback.providers.dry_run.journal import DryRunJournal
+from failback.providers.dry_run.service import DryRunChecks, DryRunNotifier
+from failback.providers.dry_run.sync import DryRunSync
+from failback.providers.dry_run.traffic import DryRunDns, DryRunLoadBalancer
+
+__all__ = [
+    "DryRunChecks",
+    "DryRunDns",
+    "DryRunJournal",
+    "DryRunLoadBalancer",
+    "DryRunNotifier",
+    "DryRunSync",
+]
