@@ -55,19 +55,21 @@ class Session:
 
     def engine(self) -> "ReverseSyncEngine":
         """The reverse sync of this estate. The caller closes it."""
+        estate = self.estate
         from failback.reverse_sync.engine import (  # noqa: PLC0415 - psycopg is not for --help
             ReverseSync,
             SyncSettings,
         )
 
-        return ReverseSync(SyncSettings.of(self.estate))
+        return ReverseSync(SyncSettings.of(estate))
 
     async def rollbacks(self) -> "Rollbacks":
         """The rollbacks of this estate; raises UnreachableError without Temporal."""
+        estate = self.estate
         from failback.temporal.client import connect  # noqa: PLC0415 - temporalio takes 0.5 s
         from failback.temporal.rollbacks import Rollbacks  # noqa: PLC0415 - as above
 
-        return Rollbacks(await connect(self.estate), self.estate)
+        return Rollbacks(await connect(estate), estate)
 
 
 def opened(ctx: typer.Context, config: Path | None, as_json: bool) -> Session:

@@ -130,27 +130,32 @@ def verdict(result: RollbackResult, extras: ReportExtras) -> Verdict:
             f"{extras.lost:,} acknowledged writes are missing on the source",
             "Clients were told that these were written; the journal names them.",
         )
-    lost = loss.lost_rows
-    if lost:
-        return Verdict("bad", f"{lost:,} rows of the target are not on the source", loss.detail)
+    if loss.lost_rows:
+        title = f"{loss.lost_rows:,} rows of the target are not on the source"
+        return Verdict("bad", title, loss.detail)
     if not result.success:
         return Verdict(
             "bad", _failure(result), f"{loss.detail}.".capitalize() if loss.detail else ""
         )
-    if lost is None or loss.tail in ("pending", "unknown"):
+    return _success(result)
+
+
+def _success(result: RollbackResult) -> Verdict:
+    """Success has shades: what is not known, and what people still have to decide."""
+    loss = result.data_loss
+    if loss.tail == "accepted":
+        return Verdict("warn", "The service is back, with a tail left on the target", loss.detail)
+    if loss.lost_rows is None or loss.tail in ("pending", "unknown"):
         return Verdict(
             "warn",
             "The service is back; whether everything was carried over is not known",
             f"The tail is {loss.tail}. {loss.detail}".strip(),
         )
-    if loss.tail == "accepted":
-        return Verdict("warn", "The service is back, with a tail left on the target", loss.detail)
     if loss.parked_conflicts:
         return Verdict(
             "warn",
             "Nothing was lost, and some rows wait for a decision",
-            f"{loss.parked_conflicts} rows changed on both sides; both versions are kept: "
-            "failback sync conflicts list.",
+            f"{loss.parked_conflicts} rows changed on both sides; both versions are kept.",
         )
     return Verdict("good", "The service is back on the source, and nothing was lost", loss.detail)
 

@@ -85,7 +85,7 @@ def test_render_bars_then_each_lies_within_the_axis() -> None:
         )
         assert len(places) >= len(result.steps)
         for left, width in places:
-            assert 0.0 <= float(left)
+            assert float(left) >= 0.0
             assert float(left) + float(width) <= 100.01
 
 
