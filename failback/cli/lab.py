@@ -8,8 +8,7 @@ import typer
 from pydantic import RootModel
 from rich.console import Console
 
-from failback.cli.exits import ExitCode
-from failback.cli.output import Output
+from failback.cli.output import ExitCode, Output
 from failback.cli.writing import fact, heading
 from failback.lab import breaking, control
 from failback.lab.channel import ask
@@ -160,7 +159,7 @@ def audit(
         dsn = control.state_of(directory).facts["source"]["dsn"]
     report = compare(journal, str(dsn))
     output = _output(ctx, as_json)
-    output.show(report, lambda console: console.print(report.summary, highlight=False))
+    output.show(report, lambda console: console.print(report.sentence))
     return ExitCode.FAILED if report.lost or report.wrong else ExitCode.DONE
 
 

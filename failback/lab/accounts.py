@@ -128,9 +128,21 @@ def prepared_folder(directory: Path, account: Account, longest: int | None = Non
 
 def write_for(account: Account, path: Path, text: str) -> None:
     """Write a file that only the user may read, in one step."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text, encoding="utf-8")
-    draft.chmod(0o600)
+    draft = _draft(path, text)
     if account.drops:
         os.chown(draft, account.uid, account.gid)
     draft.replace(path)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only we may read, in one step."""
+    _draft(path, text).replace(path)
+
+
+def _draft(path: Path, text: str) -> Path:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    # Created for us alone: it is never readable by others, not even before it is complete.
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return draft

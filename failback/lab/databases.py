@@ -99,8 +99,10 @@ def create_database(server: PostgresServer, side: Side, name: str) -> None:
     database = sql.Identifier(name)
     with psycopg.connect(server.admin_dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
-        role = sql.Identifier(FAILBACK_ROLES[side])
-        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, role))
+        for role in {FAILBACK_ROLES[side], OWNER_ROLES[side]}:
+            connection.execute(
+                sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(role))
+            )
     with psycopg.connect(server.admin_dsn(name), autocommit=True) as connection:
         connection.execute(script(f"database_{side.value}.sql"))
 

@@ -48,6 +48,46 @@ def port_is_free(port: int, kind: int = socket.SOCK_STREAM) -> bool:
     return True
 
 
+class PortReservations:
+    """Keeps ports from other labs until the servers that they are for listen on them.
+
+    A reserved port is bound without listening. Servers set SO_REUSEADDR and bind it all the
+    same; whoever looks for a free port finds it taken.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def take(self, wanted: int | None = None) -> int:
+        """Reserve the wanted port if nobody listens there, else a free one."""
+        if wanted is not None and self._taken(wanted, again=True):
+            return wanted
+        for _ in range(1000):
+            port = random.choice(_PORTS)
+            if port_is_free(port, socket.SOCK_DGRAM) and self._taken(port, again=False):
+                return port
+        raise OSError("no free port found on 127.0.0.1")
+
+    def release(self) -> None:
+        """Give all ports back."""
+        while self._sockets:
+            self._sockets.pop().close()
+
+    def _taken(self, port: int, *, again: bool) -> bool:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if again:
+                # Connections of an earlier run may linger on a port that was ours.
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", port))
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        except OSError:
+            holder.close()
+            return False
+        self._sockets.append(holder)
+        return True
+
+
 def answers(port: int, timeout_seconds: float = 0.5) -> bool:
     """Whether somebody accepts TCP connections on this port of loopback."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout_seconds):

@@ -5,6 +5,7 @@ CREATE SCHEMA auth AUTHORIZATION supabase_auth_admin;
 GRANT USAGE ON SCHEMA auth TO postgres, product;
 
 -- Whoever owns the tables of a schema, the product may write them.
+ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT USAGE ON SCHEMAS TO product;
 ALTER DEFAULT PRIVILEGES FOR ROLE postgres
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO product;
 ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT USAGE, SELECT ON SEQUENCES TO product;

@@ -1,0 +1,205 @@
+"""The parts of one lab, put together: started in order, described, taken down."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from failback.lab.accounts import write_private
+from failback.lab.databases import (
+    FAILBACK_ROLES,
+    PRODUCT_ROLE,
+    create_database,
+    database_exists,
+    prepare_roles,
+)
+from failback.lab.haproxy import HaproxyServer
+from failback.lab.names import KEY_NAME, name_server
+from failback.lab.parts import Part
+from failback.lab.postgres import PostgresServer
+from failback.lab.product import schema
+from failback.lab.programs import ProductServer, WorkerProcess
+from failback.lab.settings import write_settings
+from failback.lab.spec import DATABASE, LabSpec
+from failback.lab.temporal import TemporalServer
+from failback.models.common import Side
+
+MAJORS = {Side.SOURCE: 16, Side.TARGET: 18}
+SUPERUSERS = {Side.SOURCE: "supabase_admin", Side.TARGET: "postgres"}
+
+
+class LabEstate:
+    """Every server of one lab.
+
+    Args:
+        folder: the lab's folder.
+        spec: its name, ports and secrets.
+    """
+
+    def __init__(self, folder: Path, spec: LabSpec) -> None:
+        self.folder = folder.absolute()
+        self.spec = spec
+        self.config = self.folder / "failback.yaml"
+        ports, logs = spec.ports, self.folder / "logs"
+        self.databases = {
+            side: PostgresServer(
+                MAJORS[side],
+                self.folder / side.value,
+                port=ports[f"{side.value}_database"],
+                superuser=SUPERUSERS[side],
+                name=f"{side.value}-database",
+                log=logs / f"{side.value}-database.log",
+            )
+            for side in Side
+        }
+        self.products = {
+            side: ProductServer(
+                side,
+                port=ports[f"{side.value}_product"],
+                dsn=self._product_dsn(ports[f"{side.value}_database"]),
+                files=self.folder / "files" / side.value,
+                secrets=spec.secrets,
+                log=logs / f"{side.value}-product.log",
+            )
+            for side in Side
+        }
+        self.temporal = TemporalServer(
+            self.folder / "temporal", ports["temporal"], ports["temporal_ui"], logs / "temporal.log"
+        )
+        self.balancer = HaproxyServer(
+            self.folder / "balancer",
+            api_port=ports["api"],
+            database_port=ports["database"],
+            product_ports={side: ports[f"{side.value}_product"] for side in Side},
+            database_ports={side: ports[f"{side.value}_database"] for side in Side},
+            log=logs / "balancer.log",
+        )
+        self.names = name_server(
+            spec.dns,
+            self.folder / "dns",
+            port=ports["dns"],
+            zone=spec.zone,
+            secret=spec.secrets["tsig"],
+            log=logs / "dns.log",
+        )
+        self.worker = WorkerProcess(self.config, logs / "worker.log") if spec.worker else None
+
+    def parts(self) -> Iterator[Part]:
+        """Every part, in the order in which they stop: the outermost first."""
+        if self.worker is not None:
+            yield self.worker
+        yield from (self.balancer, *self.products.values(), self.names, self.temporal)
+        yield from self.databases.values()
+
+    def part(self, name: str) -> Part:
+        """The part of this name; raises StopIteration where there is none."""
+        return next(part for part in self.parts() if part.name == name)
+
+    def start(self) -> Iterator[Part]:
+        """Start everything and wait until all of it answers.
+
+        Yields each part when it was launched, so that its process can be written down before
+        anything else happens.
+
+        Raises:
+            LabError: a part did not start; the text names it and ends with its log.
+        """
+        for part in (self.temporal, self.names, *self.databases.values()):
+            part.launch()
+            yield part
+        for side, database in self.databases.items():
+            database.wait_ready()
+            self._fill(side, database)
+            self.products[side].launch()
+            yield self.products[side]
+        self.balancer.launch()
+        yield self.balancer
+        for part in self.parts():
+            if part is not self.worker:
+                part.wait_ready()
+        self._describe()
+        if self.worker is not None:
+            self.worker.start()
+            yield self.worker
+
+    def stop(self) -> None:
+        """Stop every part, each in its own way."""
+        for part in self.parts():
+            part.stop()
+
+    def remove(self) -> None:
+        """Delete the lab's folder, and what lies outside of it."""
+        for home in self.outside():
+            shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(self.folder)
+
+    def outside(self) -> list[Path]:
+        """Folders of servers whose user may not enter the lab's own folder."""
+        homes = [database.home for database in self.databases.values()]
+        homes += [self.balancer.home, self.names.home]
+        return [home for home in homes if self.folder not in home.parents and home.exists()]
+
+    def facts(self) -> dict[str, Any]:
+        """Every endpoint, with its secrets; for the lab's owner alone."""
+        ports, secrets = self.spec.ports, self.spec.secrets
+        return {
+            "name": self.spec.name,
+            "directory": str(self.folder),
+            "config": str(self.config),
+            **{side.value: self._side_facts(side) for side in Side},
+            "balancer": {
+                "api_url": self.balancer.api_url,
+                "database_dsn": self._product_dsn(ports["database"]),
+                "runtime_api": self.balancer.runtime_api,
+                "doors_map": str(self.balancer.doors_map),
+            },
+            "temporal": {
+                "address": self.temporal.address,
+                "ui_url": self.temporal.ui_url,
+                "namespace": "default",
+            },
+            "dns": {
+                "address": self.names.address,
+                "zone": self.spec.zone,
+                "server": self.names.kind,
+                "key_name": KEY_NAME,
+                "key_file": str(self._key_file),
+            },
+            "product": {"anon_key": secrets["anon_key"], "service_key": secrets["service_key"]},
+        }
+
+    def _side_facts(self, side: Side) -> dict[str, str]:
+        database = self.databases[side]
+        password = self.spec.secrets["failback_password"]
+        return {
+            "dsn": database.dsn(FAILBACK_ROLES[side], password, DATABASE),
+            "admin_dsn": database.admin_dsn(DATABASE),
+            "product_dsn": self._product_dsn(self.spec.ports[f"{side.value}_database"]),
+            "product_url": self.products[side].url,
+        }
+
+    @property
+    def _key_file(self) -> Path:
+        return self.folder / "tsig.key"
+
+    def _product_dsn(self, port: int) -> str:
+        password = self.spec.secrets["product_password"]
+        return f"postgresql://{PRODUCT_ROLE}:{password}@127.0.0.1:{port}/{DATABASE}"
+
+    def _fill(self, side: Side, database: PostgresServer) -> None:
+        """Roles, database and the product's schema. May be repeated."""
+        secrets = self.spec.secrets
+        passwords = {
+            FAILBACK_ROLES[side]: secrets["failback_password"],
+            PRODUCT_ROLE: secrets["product_password"],
+        }
+        prepare_roles(database, side, passwords)
+        if not database_exists(database, DATABASE):
+            create_database(database, side, DATABASE)
+        schema.install(database.admin_dsn(DATABASE), side)
+
+    def _describe(self) -> None:
+        """Write the configuration, and the update key as knsupdate and kdig read it."""
+        secret = self.spec.secrets["tsig"]
+        write_private(self._key_file, f"hmac-sha256:{KEY_NAME}:{secret}\n")
+        write_settings(self.config, self.facts(), self.spec.secrets)
