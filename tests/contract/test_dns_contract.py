@@ -23,12 +23,13 @@ from failback.errors import (
     FailbackError,
     UnreachableError,
 )
+from failback.lab.names import KEY_NAME
 from failback.models.common import Side
 from failback.models.traffic import DnsRecord
 from failback.ports import DnsProvider
 from failback.providers.dns import FakeDnsProvider, Rfc2136DnsProvider
 
-API = DnsRecord(name="api.shop.test.", source="API.source.test", target="api.target.test.", ttl=60)
+API = DnsRecord(name="api.shop.test.", source="API.source.test", target="target.shop.test.", ttl=60)
 AUTH = DnsRecord(name="auth.shop.test.", source="auth.source.test.", target="auth.target.test.")
 NEW = DnsRecord(name="new.shop.test.", source="new.source.test.", target="new.target.test.", ttl=5)
 SECRET = b64encode(b"another secret of the same size.").decode()
@@ -49,10 +50,25 @@ def _knot(request: pytest.FixtureRequest) -> DnsProvider:
     return Rfc2136DnsProvider(config(server.address, server.secret))
 
 
+def _lab_knot(request: pytest.FixtureRequest) -> DnsProvider:
+    return _lab(request.getfixturevalue("lab_knot"))
+
+
+def _lab_builtin(request: pytest.FixtureRequest) -> DnsProvider:
+    return _lab(request.getfixturevalue("lab_builtin"))
+
+
+def _lab(server: Any) -> DnsProvider:
+    key = TsigConfig(name=KEY_NAME, secret=server.secret)
+    return Rfc2136DnsProvider(config(server.address, None, tsig=key))
+
+
 @pytest.fixture(
     params=[
         pytest.param(_fake, id="fake"),
         pytest.param(_knot, id="knot", marks=pytest.mark.servers),
+        pytest.param(_lab_knot, id="knot-of-the-lab", marks=pytest.mark.servers),
+        pytest.param(_lab_builtin, id="builtin-of-the-lab", marks=pytest.mark.servers),
     ]
 )
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[DnsProvider]:
@@ -72,11 +88,11 @@ class TestDnsContract:
     async def test_name_when_pointed_then_answers_with_the_host_as_configured(
         self, provider: DnsProvider
     ) -> None:
-        assert await seen(provider, API) == ("api.target.test.", 60)
+        assert await seen(provider, API) == ("target.shop.test.", 60)
         await provider.point(API, Side.SOURCE)
         assert await seen(provider, API) == ("API.source.test", 60)
         await provider.point(API, Side.TARGET)
-        assert await seen(provider, API) == ("api.target.test.", 60)
+        assert await seen(provider, API) == ("target.shop.test.", 60)
 
     async def test_name_when_pointed_twice_then_the_same(self, provider: DnsProvider) -> None:
         await provider.point(API, Side.SOURCE)
@@ -85,7 +101,7 @@ class TestDnsContract:
 
     async def test_ttl_when_changed_then_answered(self, provider: DnsProvider) -> None:
         await provider.point(API.model_copy(update={"ttl": 7}), Side.TARGET)
-        assert await seen(provider, API) == ("api.target.test.", 7)
+        assert await seen(provider, API) == ("target.shop.test.", 7)
 
     async def test_name_when_new_then_made(self, provider: DnsProvider) -> None:
         (before,) = await provider.answers(NEW)
@@ -138,7 +154,7 @@ class TestRfc2136OnKnot:
             timeout_seconds=0.3,
         )
         good, away, bad = await provider.answers(API)
-        assert good.answer == "api.target.test."
+        assert good.answer == "target.shop.test."
         assert (away.answer, away.resolver) == (None, "127.0.0.1:1")
         assert "cannot be reached" in away.detail
         assert (bad.answer, bad.ttl) == (None, None)
@@ -169,7 +185,7 @@ class TestRfc2136OnKnot:
         assert knot.secret not in str(caught.value)
         assert SECRET not in str(caught.value)
         honest = Rfc2136DnsProvider(config(knot.address, knot.secret))
-        assert await seen(honest, API) == ("api.target.test.", 60)
+        assert await seen(honest, API) == ("target.shop.test.", 60)
 
     async def test_update_when_the_key_has_no_right_then_refused(self, knot: Any) -> None:
         reader = TsigConfig(name="reader.", secret=knot.secret)
@@ -196,6 +212,26 @@ class TestRfc2136OnKnot:
             await provider.point(API, Side.SOURCE)
         (answer,) = await provider.answers(API)
         assert answer.answer is None
+
+
+@pytest.mark.servers
+class TestRfc2136OnTheBuiltinServer:
+    @pytest.mark.parametrize(
+        "tsig", [TsigConfig(name=KEY_NAME, secret=SECRET), TsigConfig(name="x.", secret=SECRET)]
+    )
+    async def test_update_when_the_key_is_wrong_then_credentials_are_named(
+        self, lab_builtin: Any, tsig: TsigConfig
+    ) -> None:
+        provider = Rfc2136DnsProvider(config(lab_builtin.address, None, tsig=tsig))
+        with pytest.raises(CredentialsError, match="NOTAUTH") as caught:
+            await provider.point(API, Side.SOURCE)
+        assert "dns.tsig" in caught.value.cure
+
+    async def test_update_when_unsigned_then_refused(self, lab_builtin: Any) -> None:
+        provider = Rfc2136DnsProvider(config(lab_builtin.address, None))
+        with pytest.raises(DnsRefusedError, match="REFUSED"):
+            await provider.point(API, Side.SOURCE)
+        assert await seen(provider, API) == ("target.shop.test.", 60)
 
 
 class Scripted(asyncio.DatagramProtocol):

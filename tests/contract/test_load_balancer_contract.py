@@ -17,14 +17,14 @@ from failback.models.traffic import BackendRoute
 from failback.ports import LoadBalancer
 from failback.providers.load_balancer import FakeLoadBalancer, HaproxyLoadBalancer
 
-API = BackendRoute(backend="api")
-WIRE = BackendRoute(backend="wire")
+API = BackendRoute(backend="rest")
+WIRE = BackendRoute(backend="database")
 ROUTES = (API, WIRE)
 DATABASE = (Service.DATABASE,)
 
 
 class Subject(NamedTuple):
-    """A balancer with the backends `api` and `wire`, and one of its kind without doors."""
+    """A balancer with backends `rest` and `database`, and one of its kind without doors."""
 
     balancer: LoadBalancer
     doorless: LoadBalancer
@@ -44,10 +44,20 @@ def _haproxy(request: pytest.FixtureRequest) -> Subject:
     )
 
 
+def _lab_haproxy(request: pytest.FixtureRequest) -> Subject:
+    server: Any = request.getfixturevalue("lab_haproxy")
+    api = server.runtime_api
+    return Subject(
+        HaproxyLoadBalancer(HaproxyConfig(runtime_api=api, doors_map=str(server.doors_map))),
+        HaproxyLoadBalancer(HaproxyConfig(runtime_api=api)),
+    )
+
+
 @pytest.fixture(
     params=[
         pytest.param(_fake, id="fake"),
         pytest.param(_haproxy, id="haproxy", marks=pytest.mark.servers),
+        pytest.param(_lab_haproxy, id="haproxy-of-the-lab", marks=pytest.mark.servers),
     ]
 )
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
@@ -72,8 +82,8 @@ class TestLoadBalancerContract:
         await subject.balancer.set_weights(API, 100, 0)
         source, target = await subject.balancer.read_weights(API)
         assert [weight.weight for weight in before] == [0, 100]
-        assert (source.backend, source.server, source.weight) == ("api", "source", 100)
-        assert (target.backend, target.server, target.weight) == ("api", "target", 0)
+        assert (source.backend, source.server, source.weight) == ("rest", "source", 100)
+        assert (target.backend, target.server, target.weight) == ("rest", "target", 0)
         assert source.up
         assert target.up
 
@@ -99,7 +109,7 @@ class TestLoadBalancerContract:
         self, subject: Subject
     ) -> None:
         pairs = await subject.balancer.read_all_weights(ROUTES * 300)
-        assert [pair[0].backend for pair in pairs] == ["api", "wire"] * 300
+        assert [pair[0].backend for pair in pairs] == ["rest", "database"] * 300
 
     async def test_weights_when_one_backend_is_unknown_then_others_are_still_set(
         self, subject: Subject
@@ -110,7 +120,7 @@ class TestLoadBalancerContract:
         assert [[weight.weight for weight in pair] for pair in pairs] == [[100, 0], [100, 0]]
 
     @pytest.mark.parametrize(
-        "route", [BackendRoute(backend="nope"), BackendRoute(backend="api", source="nope")]
+        "route", [BackendRoute(backend="nope"), BackendRoute(backend="rest", source="nope")]
     )
     async def test_route_when_unknown_then_refused_by_name(
         self, subject: Subject, route: BackendRoute
@@ -158,6 +168,28 @@ class TestLoadBalancerContract:
     async def test_sessions_when_nothing_runs_then_none_in_flight(self, subject: Subject) -> None:
         await subject.balancer.shut_sessions(API, Side.TARGET)
         assert await subject.balancer.in_flight(API, Side.TARGET) == 0
+
+
+@pytest.mark.servers
+class TestHaproxyOfTheLab:
+    async def test_requests_when_held_then_each_service_by_its_own_door(
+        self, lab_haproxy: Any
+    ) -> None:
+        balancer = HaproxyLoadBalancer(
+            HaproxyConfig(runtime_api=lab_haproxy.runtime_api, doors_map=str(lab_haproxy.doors_map))
+        )
+        await balancer.close_door((Service.DATABASE, Service.AUTH), 30)
+        async with httpx.AsyncClient(base_url=lab_haproxy.api_url, timeout=30) as http:
+            paths = ("/rest/v1/", "/auth/v1/health")
+            held = [asyncio.create_task(http.get(path)) for path in paths]
+            assert (await http.get("/storage/v1/health")).text == "target"
+            done, _ = await asyncio.wait(held, timeout=0.3)
+            assert not done, "requests were not held"
+            routes = [BackendRoute(backend=name) for name in ("rest", "auth", "storage")]
+            await balancer.set_all_weights(routes, 100, 0)
+            await balancer.open_door(tuple(Service))
+            assert [(await answer).text for answer in held] == ["source", "source"]
+            assert (await http.get("/storage/v1/health")).text == "source"
 
 
 @pytest.mark.servers
@@ -217,7 +249,7 @@ class TestHaproxy:
         self, haproxy: Any, balancer: HaproxyLoadBalancer
     ) -> None:
         reader, writer = await asyncio.open_unix_connection(str(haproxy.directory / "admin.sock"))
-        writer.write(b"set server api/source state maint\n")
+        writer.write(b"set server rest/source state maint\n")
         await reader.read(-1)
         writer.close()
         assert not (await balancer.read_weights(API))[0].up
