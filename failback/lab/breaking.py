@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from failback.errors import LabError
+from failback.errors import ConfigurationError
 from failback.lab import faults as product_faults
 from failback.models.common import Side
 
@@ -41,7 +41,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:
-            raise LabError(
+            raise ConfigurationError(
                 f"There is no fault {self.name!r}.", f"Known faults: {', '.join(sorted(KNOWN))}."
             )
 

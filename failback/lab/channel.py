@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from failback.errors import LabError, UnreachableError
+from failback.errors import FailbackError, LabError, UnreachableError
 
 _NAME = "control.sock"
 _LARGEST = 65_536
@@ -57,7 +57,7 @@ class CommandServer:
     ) -> dict[str, Any]:
         try:
             return {"ok": True, **answer(_read(connection))}
-        except LabError as error:
+        except FailbackError as error:
             return {"ok": False, "cause": error.cause, "cure": error.cure}
         except (ValueError, KeyError, TypeError) as error:
             return {"ok": False, "cause": f"The command is malformed: {error!r}.", "cure": ""}

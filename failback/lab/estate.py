@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from failback.errors import LabError
 from failback.lab.accounts import write_private
 from failback.lab.databases import (
     FAILBACK_ROLES,
@@ -17,6 +18,7 @@ from failback.lab.haproxy import HaproxyServer
 from failback.lab.names import KEY_NAME, name_server
 from failback.lab.parts import Part
 from failback.lab.postgres import PostgresServer
+from failback.lab.processes import tail, wait_until
 from failback.lab.product import schema
 from failback.lab.programs import ProductServer, WorkerProcess
 from failback.lab.settings import write_settings
@@ -26,6 +28,7 @@ from failback.models.common import Side
 
 MAJORS = {Side.SOURCE: 16, Side.TARGET: 18}
 SUPERUSERS = {Side.SOURCE: "supabase_admin", Side.TARGET: "postgres"}
+_SERVES_SECONDS = 10.0
 
 
 class LabEstate:
@@ -112,11 +115,14 @@ class LabEstate:
             self._fill(side, database)
             self.products[side].launch()
             yield self.products[side]
-        self.balancer.launch()
+        for part in (*self.products.values(), self.names, self.temporal):
+            part.wait_ready()
+        # Last, so that its first checks find everybody there.
+        self.balancer.start()
         yield self.balancer
-        for part in self.parts():
-            if part is not self.worker:
-                part.wait_ready()
+        if not wait_until(self.balancer.serves, _SERVES_SECONDS):
+            said = tail(self.balancer.log)
+            raise LabError(f"The balancer does not reach every server. Its log ends:\n{said}")
         self._describe()
         if self.worker is not None:
             self.worker.start()

@@ -14,6 +14,8 @@ from failback.models.common import Service, Side
 
 HELD_SECONDS = 75
 """Longer than any hold that failback's configuration allows (60 s)."""
+_RUNNING = "2"
+"""The operational state of a server that is up (HAProxy management guide, section 9.3)."""
 _LONGEST_FOLDER = 80
 """A socket's path has at most 107 bytes."""
 
@@ -109,6 +111,16 @@ class HaproxyServer(Part):
             return "Version: " in self._asked("show info")
         except OSError:
             return False
+
+    def serves(self) -> bool:
+        """Whether every server behind it has passed its check."""
+        try:
+            lines = self._asked("show servers state").splitlines()
+        except OSError:
+            return False
+        # A version, a line of titles, then a line a server; the sixth word is its state.
+        states = [line.split()[5] for line in lines[2:] if line.strip()]
+        return bool(states) and all(state == _RUNNING for state in states)
 
     def keep_state(self) -> None:
         """Write down what the servers' weights are, for the next launch."""

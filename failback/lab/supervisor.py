@@ -20,7 +20,7 @@ from failback.lab.breaking import Fault, Faults, inflict
 from failback.lab.channel import CommandServer
 from failback.lab.estate import LabEstate
 from failback.lab.parts import Part
-from failback.lab.processes import PortReservations, started_at
+from failback.lab.processes import PortReservations, started_at, wait_until
 from failback.lab.programs import ProductServer
 from failback.lab.spec import LabSpec, read_spec, write_spec
 from failback.lab.state import LabState, ProcessFacts, StateName, write_state
@@ -35,6 +35,7 @@ _KEEP_SECONDS = 0.25
 _START_TRIES = 3
 _LONG_LIFE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 5.0
+_SERVES_SECONDS = 5.0
 _PORT_TAKEN = ("in use", "cannot bind", "could not bind")
 
 
@@ -136,7 +137,7 @@ class Supervisor:
             elif life.awaits_faults and isinstance(part, ProductServer) and part.is_ready():
                 life.awaits_faults = False
                 for fault in self._faults.of_product(part.side):
-                    inflict(part.url, fault, on=True)
+                    self._inflict(fault, on=True)
         now = time.monotonic()
         if now - self._kept_at >= _KEEP_SECONDS and self._estate.balancer.is_running():
             self._kept_at = now
@@ -198,16 +199,15 @@ class Supervisor:
             if part.name not in down:
                 part.start()
                 self._lives.setdefault(part.name, _Life()).awaits_faults = True
+        if parts and not down:
+            wait_until(self._estate.balancer.serves, _SERVES_SECONDS)
         for fault in gone:
             product = self._estate.products[fault.side]
             if not fault.parts and product.is_running():
                 self._inflict(fault, on=False)
 
     def _inflict(self, fault: Fault, *, on: bool) -> None:
-        try:
-            inflict(self._estate.products[fault.side].url, fault, on=on)
-        except FailbackError as error:
-            raise LabError(error.cause, error.cure) from error
+        inflict(self._estate.products[fault.side].url, fault, on=on)
 
     def _take_down(self, outcome: StateName) -> None:
         if self._state.state != "failed":
