@@ -1,6 +1,7 @@
 """Counts, round after round, what customers would have seen."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from failback.models.rollback import AvailabilityReport
 from failback.models.traffic import CheckResult
 from failback.ports import ServiceChecks
 
+_LOG = logging.getLogger(__name__)
 _OVERDUE_SECONDS = 1.0
 """A probe that is not answered after so long counts as failed until it is."""
 _UNNAMED = ("service",)
@@ -90,7 +92,13 @@ class AvailabilityProber:
         return sum(started < latest for started in self._started.values())
 
     async def _round(self) -> None:
-        results = await self._checks.probe()
+        try:
+            results = await self._checks.probe()
+        except Exception:  # noqa: BLE001 -- a provider's bug: what was not seen has not passed
+            _LOG.exception("a round of availability probes broke off")
+            results = tuple(
+                CheckResult(name=name, outcome=Outcome.FAILED) for name in self._names or _UNNAMED
+            )
         now = self._clock()
         self._names = tuple(result.name for result in results)
         for result in results:
