@@ -3,12 +3,17 @@
 import hashlib
 import os
 import pwd
+import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from failback.errors import LabError
+
+_PREFIX = "failback-"
+_ORIGIN = ".stands-for"
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def server_folder(directory: Path, account: Account, longest: int | None = None)
             f"User {account.name} may enter neither {directory} nor /tmp.",
             "Choose a folder whose every parent that user may enter.",
         )
-    return places[0] / f"failback-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"
+    return places[0] / f"{_PREFIX}{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"
 
 
 def prepared_folder(directory: Path, account: Account, longest: int | None = None) -> Path:
@@ -120,10 +125,28 @@ def prepared_folder(directory: Path, account: Account, longest: int | None = Non
     folder = server_folder(directory, account, longest)
     directory.mkdir(parents=True, exist_ok=True)
     private_folder(folder, account)
-    link = directory / "home"
-    if folder != directory.absolute() and not link.is_symlink():
-        link.symlink_to(folder)
+    if folder != directory.absolute():
+        write_private(folder / _ORIGIN, str(directory.absolute()))
+        link = directory / "home"
+        if not link.is_symlink():
+            link.symlink_to(folder)
+        _sweep(folder.parent)
     return folder
+
+
+def remove_folder(directory: Path, account: Account, longest: int | None = None) -> None:
+    """Delete a server's files, wherever they lie; see `server_folder`."""
+    shutil.rmtree(server_folder(directory, account, longest), ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _sweep(place: Path) -> None:
+    """Delete our temporary folders whose directory was deleted without `down --purge`."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            mark = folder / _ORIGIN
+            if mark.lstat().st_uid == os.geteuid() and not Path(mark.read_text()).exists():
+                shutil.rmtree(folder)
 
 
 def write_for(account: Account, path: Path, text: str) -> None:

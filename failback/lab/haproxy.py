@@ -6,7 +6,13 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
-from failback.lab.accounts import prepared_folder, server_account, server_folder, write_for
+from failback.lab.accounts import (
+    prepared_folder,
+    remove_folder,
+    server_account,
+    server_folder,
+    write_for,
+)
 from failback.lab.binaries import haproxy_home
 from failback.lab.parts import Part
 from failback.lab.templating import filled
@@ -128,6 +134,11 @@ class HaproxyServer(Part):
             state = self._asked("show servers state")
             if state.strip():
                 self._write(self._state_file, state)
+
+    def remove(self) -> None:
+        """Stop it and delete its files, wherever they lie."""
+        self.stop()
+        remove_folder(self._folder, self._server_account, _LONGEST_FOLDER)
 
     @property
     def _socket(self) -> Path:

@@ -14,7 +14,14 @@ import dns.query
 import dns.rdatatype
 
 from failback.errors import LabError
-from failback.lab.accounts import Account, prepared_folder, server_account, server_folder, write_for
+from failback.lab.accounts import (
+    Account,
+    prepared_folder,
+    remove_folder,
+    server_account,
+    server_folder,
+    write_for,
+)
 from failback.lab.parts import Part
 from failback.lab.templating import filled
 
@@ -73,6 +80,11 @@ class NameServer(Part, abc.ABC):
         except (OSError, dns.exception.DNSException):
             return False
         return all(answer.answer and answer.flags & dns.flags.AA for answer in answers)
+
+    def remove(self) -> None:
+        """Stop it and delete its files, wherever they lie."""
+        self.stop()
+        remove_folder(self._folder, self._server_account, _LONGEST_FOLDER)
 
     @abc.abstractmethod
     def _runs_as(self) -> Account | None:

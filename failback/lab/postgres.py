@@ -10,7 +10,13 @@ from pathlib import Path
 import psycopg
 
 from failback.errors import LabError
-from failback.lab.accounts import prepared_folder, server_account, server_folder, write_for
+from failback.lab.accounts import (
+    prepared_folder,
+    remove_folder,
+    server_account,
+    server_folder,
+    write_for,
+)
 from failback.lab.binaries import postgres_home
 from failback.lab.parts import Part
 from failback.lab.processes import free_port, port_is_free, spawn, tail
@@ -150,8 +156,7 @@ class PostgresServer(Part):
     def remove(self) -> None:
         """Stop the server and delete its data, wherever they lie."""
         self.stop(immediate=True)
-        shutil.rmtree(self.home, ignore_errors=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_folder(self._folder, self.server_account)
 
     def is_ready(self) -> bool:
         """Whether the superuser can connect."""

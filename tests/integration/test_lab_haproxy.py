@@ -111,7 +111,7 @@ def estate(tmp_path: Path) -> Iterator[_Estate]:
         balancer.start()
         yield _Estate(balancer, database_port)
     finally:
-        balancer.stop()
+        balancer.remove()
         for server in products.values():
             server.shutdown()
             server.server_close()

@@ -39,7 +39,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NameServe
         server.start()
         yield server
     finally:
-        server.stop()
+        server.remove()
 
 
 def _ask(server: NameServer, name: str, kind: str = "CNAME", tcp: bool = False) -> list[str]:
