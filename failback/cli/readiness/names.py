@@ -3,12 +3,12 @@
 The right to update is asked for by an update (RFC 2136) whose prerequisite cannot hold: a
 server checks the key and the sender before or with the prerequisites, and then refuses the
 update for the prerequisite alone. Nothing changes either way: what the update would do is to
-delete a name that does not exist.
+delete a name that does not exist. A server that does not know prerequisites is sent an update
+without any change instead.
 """
 
 import secrets
 
-import dns.asyncquery
 import dns.exception
 import dns.rcode
 import dns.tsig
@@ -20,6 +20,7 @@ from failback.config import DnsConfig, Estate
 from failback.errors import FailbackError
 from failback.models.common import Side
 from failback.ports import DnsProvider
+from failback.providers.dns.transport import exchange
 
 TIMEOUT_SECONDS = 3.0
 _ALLOWED = frozenset({dns.rcode.NXDOMAIN, dns.rcode.NXRRSET, dns.rcode.NOERROR})
@@ -58,18 +59,16 @@ async def examine_names(estate: Estate, provider: DnsProvider | None) -> list[Fi
 
 
 async def _examine_right(part: Part, config: DnsConfig) -> None:
-    host, _, port = config.server.rpartition(":")
     try:
-        update = probing_update(config)
-        answer = await dns.asyncquery.tcp(
-            update, host.strip("[]"), port=int(port), timeout=TIMEOUT_SECONDS
-        )
-    except (OSError, EOFError, dns.exception.Timeout):
+        rcode = await _asked(config, probing_update(config))
+        if rcode == dns.rcode.NOTIMP:
+            rcode = await _asked(config, empty_update(config))
+    except (OSError, EOFError):
         part.say(
             _QUESTION,
             False,
-            f"{config.server} does not answer over TCP.",
-            "Check dns.server, and that the name server runs and listens on TCP.",
+            f"{config.server} does not answer.",
+            "Check dns.server, and that UDP and TCP reach the name server from here.",
         )
         return
     except (dns.tsig.PeerError, dns.tsig.BadSignature, dns.tsig.BadTime) as error:
@@ -78,7 +77,6 @@ async def _examine_right(part: Part, config: DnsConfig) -> None:
     except (dns.exception.DNSException, ValueError) as error:
         part.say(_QUESTION, False, f"{type(error).__name__}: {error}", _KEY_CURE)
         return
-    rcode = answer.rcode()
     part.say(
         _QUESTION,
         rcode in _ALLOWED,
@@ -90,14 +88,24 @@ async def _examine_right(part: Part, config: DnsConfig) -> None:
 _KEY_CURE = "Compare dns.tsig (name, secret, algorithm) with the key on the name server."
 
 
+async def _asked(config: DnsConfig, update: dns.update.UpdateMessage) -> dns.rcode.Rcode:
+    return (await exchange(update, config.server, TIMEOUT_SECONDS)).rcode()
+
+
 def probing_update(config: DnsConfig) -> dns.update.UpdateMessage:
     """An update that a server can only refuse or ignore; signed where a key is configured."""
+    update = empty_update(config)
+    name = f"failback-check-{secrets.token_hex(6)}"
+    update.present(name)
+    update.delete(name)
+    return update
+
+
+def empty_update(config: DnsConfig) -> dns.update.UpdateMessage:
+    """An update without a change; signed where a key is configured."""
     update = dns.update.UpdateMessage(config.zone)
     if config.tsig is not None:
         secret = config.tsig.secret.get_secret_value()
         keyring = dns.tsigkeyring.from_text({config.tsig.name: secret})
         update.use_tsig(keyring, algorithm=config.tsig.algorithm)
-    name = f"failback-check-{secrets.token_hex(6)}"
-    update.present(name)
-    update.delete(name)
     return update
