@@ -408,6 +408,12 @@ def test_fault_when_unknown_or_product_away_is_refused_with_its_cause(
 ) -> None:
     with pytest.raises(LabError, match=r"no fault 'gremlins'.*Known: auth-failures, errors"):
         faults.apply(target_product.url(Side.TARGET), "gremlins", True)
+    refused = httpx.post(
+        f"{target_product.url(Side.TARGET)}/_lab/faults",
+        json={"fault": "errors", "on": True, "share": "much"},
+        trust_env=False,
+    )
+    assert refused.status_code == 400
     with pytest.raises(UnreachableError, match="does not answer"):
         faults.apply("http://127.0.0.1:9", faults.ERRORS, True)
 

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import signal
+import sys
 from pathlib import Path
 
 from aiohttp import web
@@ -28,7 +29,10 @@ def main() -> None:
         bcrypt_cost=options.bcrypt_cost,
         connections=options.connections,
     )
-    asyncio.run(serve(settings, options.port))
+    try:
+        asyncio.run(serve(settings, options.port))
+    except OSError as error:
+        sys.exit(f"The product cannot serve on port {options.port}: {error}")
 
 
 async def serve(settings: Settings, port: int) -> None:

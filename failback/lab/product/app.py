@@ -28,6 +28,8 @@ SIDE_HEADER = "X-Lab-Side"
 """The header that says which side answered."""
 
 _LOG = logging.getLogger(__name__)
+_NOT_COUNTED = frozenset({"/health", "/metrics", "/_lab/faults"})
+"""What machines ask: counted, it would thin out the share of errors that customers see."""
 _LARGEST_BODY = 16 * 1024 * 1024
 
 
@@ -108,6 +110,8 @@ class Product:
             response = await self._answered(request, handler)
         except ProblemError as problem:
             response = problems.response(problem, request.path)
+        if request.path in _NOT_COUNTED:
+            return response
         area = path_class(request.path)
         self._metrics.requests.labels(str(response.status), request.method, area).inc()
         self._metrics.duration.labels(area).observe(time.perf_counter() - started)

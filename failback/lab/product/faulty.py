@@ -33,20 +33,22 @@ class Faults:
         """`POST /_lab/faults` with `{"fault": NAME, "on": true, "share": 0.3, "seconds": 3}`."""
         try:
             body = await request.json()
-            name, on = body["fault"], body["on"]
-            share, seconds = body.get("share"), float(body.get("seconds") or 3.0)
+            name, on = str(body["fault"]), bool(body["on"])
+            usual = 0.3 if name == ERRORS else 1.0
+            share = float(usual if body.get("share") is None else body["share"])
+            seconds = float(body.get("seconds") or 3.0)
         except (ValueError, TypeError, KeyError) as error:
             raise ProblemError(
-                400, "validation_failed", "Send an object with `fault` and `on`."
+                400,
+                "validation_failed",
+                "Send `fault` and `on`; `share` and `seconds` are numbers.",
             ) from error
         if name not in FAULTS:
             raise ProblemError(
                 404, "fault_not_found", f"No fault {name!r}; known: {', '.join(sorted(FAULTS))}."
             )
         if on:
-            usual = 0.3 if name == ERRORS else 1.0
-            chosen = min(1.0, max(0.0, float(usual if share is None else share)))
-            self._on[name] = {"share": chosen, "seconds": seconds}
+            self._on[name] = {"share": min(1.0, max(0.0, share)), "seconds": max(0.0, seconds)}
         else:
             self._on.pop(name, None)
         return web.json_response({"faults": self.state()})
