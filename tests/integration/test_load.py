@@ -254,7 +254,8 @@ def test_audit_when_the_role_may_not_read_or_tables_are_missing_says_so(
 async def test_load_out_of_bounds_is_refused_and_writes_nothing(
     tmp_path: Path, change: dict[str, Any], cause: str
 ) -> None:
-    options = {"api_url": "http://127.0.0.1:1", "users": 1, "rps": 1, "seconds": 1} | change
+    options: dict[str, Any] = {"users": 1, "rps": 1, "seconds": 1} | change
+    options.setdefault("api_url", "http://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match=cause):
         await load.run(**options, journal=tmp_path / "journal", anon_key="k")
     assert not (tmp_path / "journal").exists()

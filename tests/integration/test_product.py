@@ -508,7 +508,7 @@ def test_schema_when_installed_twice_keeps_data_owners_and_rights(databases: Dat
 
 
 def test_owners_when_installed_are_those_of_each_side(databases: DatabasePair) -> None:
-    owners = {}
+    owners: dict[Side, dict[str, str]] = {}
     for side in Side:
         install(databases.admin_dsn(side), side)
         with psycopg.connect(databases.admin_dsn(side)) as database:
