@@ -144,7 +144,7 @@ def level_2() -> RollbackResult:
         synced_records=1_877,
         steps=(
             step("catch_up", 0.05, 0.92, 120, "1 801 keys in 2 batches, 0.9 s behind"),
-            step("hold_requests", 0.99, 0.02, 5, "4 doors closed, nothing in flight"),
+            step("hold", 0.99, 0.02, 2, "4 doors closed, nothing in flight"),
             step("fence", 1.02, 0.06, 10, "fenced in 12 ms, 3 proofs; ended pid 4411 app etl"),
             step("sync_back", 1.09, 0.19, 120, "76 keys in 1 batch, 14 sequences", attempts=2),
             step("verify_integrity", 1.29, 0.88, 60, "7 tables, 220 468 rows: 0 missing"),

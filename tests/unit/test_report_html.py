@@ -63,7 +63,7 @@ def test_render_every_step_then_children_follow_the_step_that_ran_them() -> None
     names = re.findall(r'<td class="name( child)?">([^<]+)</td>', document)
     assert [name for _, name in names] == [
         "catch up",
-        "hold requests",
+        "hold",
         "fence",
         "sync back",
         "verify integrity",

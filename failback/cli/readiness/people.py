@@ -17,6 +17,14 @@ def examine_people(estate: Estate) -> list[Finding]:
         if policy.quorum == 0:
             part.say(question, True, "acts at once, nobody is asked")
             continue
+        if not people:
+            part.say(
+                question,
+                None,
+                "no people are named: anybody may approve under any name",
+                "Name people with their roles under approvals.people.",
+            )
+            continue
         able = sorted(
             name
             for name, roles in people.items()
