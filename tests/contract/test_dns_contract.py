@@ -28,6 +28,7 @@ from failback.models.common import Side
 from failback.models.traffic import DnsRecord
 from failback.ports import DnsProvider
 from failback.providers.dns import FakeDnsProvider, Rfc2136DnsProvider
+from failback.providers.dry_run import DryRunDns, DryRunJournal
 
 API = DnsRecord(name="api.shop.test.", source="API.source.test", target="target.shop.test.", ttl=60)
 AUTH = DnsRecord(name="auth.shop.test.", source="auth.source.test.", target="auth.target.test.")
@@ -43,6 +44,10 @@ def config(server: str, secret: str | None, **changes: Any) -> DnsConfig:
 
 def _fake(request: pytest.FixtureRequest) -> DnsProvider:
     return FakeDnsProvider([API])
+
+
+def _dry_run(request: pytest.FixtureRequest) -> DnsProvider:
+    return DryRunDns(FakeDnsProvider([API]), DryRunJournal())
 
 
 def _knot(request: pytest.FixtureRequest) -> DnsProvider:
@@ -66,6 +71,7 @@ def _lab(server: Any) -> DnsProvider:
 @pytest.fixture(
     params=[
         pytest.param(_fake, id="fake"),
+        pytest.param(_dry_run, id="dry-run"),
         pytest.param(_knot, id="knot", marks=pytest.mark.servers),
         pytest.param(_lab_knot, id="knot-of-the-lab", marks=pytest.mark.servers),
         pytest.param(_lab_builtin, id="builtin-of-the-lab", marks=pytest.mark.servers),

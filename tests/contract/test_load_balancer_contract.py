@@ -15,6 +15,7 @@ from failback.errors import BalancerError, ConfigurationError, UnreachableError
 from failback.models.common import Service, Side
 from failback.models.traffic import BackendRoute
 from failback.ports import LoadBalancer
+from failback.providers.dry_run import DryRunJournal, DryRunLoadBalancer
 from failback.providers.load_balancer import FakeLoadBalancer, HaproxyLoadBalancer
 
 API = BackendRoute(backend="rest")
@@ -32,6 +33,13 @@ class Subject(NamedTuple):
 
 def _fake(request: pytest.FixtureRequest) -> Subject:
     return Subject(FakeLoadBalancer(ROUTES), FakeLoadBalancer(ROUTES, holds=False))
+
+
+def _dry_run(request: pytest.FixtureRequest) -> Subject:
+    journal, real = DryRunJournal(), FakeLoadBalancer(ROUTES)
+    return Subject(
+        DryRunLoadBalancer(real, journal), DryRunLoadBalancer(real, journal, holds=False)
+    )
 
 
 def _haproxy(request: pytest.FixtureRequest) -> Subject:
@@ -56,6 +64,7 @@ def _lab_haproxy(request: pytest.FixtureRequest) -> Subject:
 @pytest.fixture(
     params=[
         pytest.param(_fake, id="fake"),
+        pytest.param(_dry_run, id="dry-run"),
         pytest.param(_haproxy, id="haproxy", marks=pytest.mark.servers),
         pytest.param(_lab_haproxy, id="haproxy-of-the-lab", marks=pytest.mark.servers),
     ]

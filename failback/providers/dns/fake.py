@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from failback.models.common import Side
 from failback.models.traffic import DnsRecord, NameAnswer
-from failback.providers.dns.names import absolute, as_configured
+from failback.providers.dns.names import NO_NAME, absolute, as_configured
 from failback.providers.faults import Call, Faults
 
 
@@ -70,9 +70,7 @@ class FakeDnsProvider(Faults):
             self._stale[resolver] -= 1
             found = self._before.get(name, found)
         if found is None:
-            return NameAnswer(
-                resolver=resolver, name=record.name, answer=None, detail="the name does not exist"
-            )
+            return NameAnswer(resolver=resolver, name=record.name, answer=None, detail=NO_NAME)
         return NameAnswer(
             resolver=resolver,
             name=record.name,

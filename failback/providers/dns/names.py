@@ -3,6 +3,10 @@
 from failback.models.common import Side
 from failback.models.traffic import DnsRecord
 
+NO_NAME = "the name does not exist"
+NO_ALIAS = "the name is no CNAME"
+"""Details of answers that say with authority that there is no host; others know nothing."""
+
 
 def absolute(host: str) -> str:
     """A host in lower case with its final dot."""

@@ -21,7 +21,7 @@ from failback.errors import (
 )
 from failback.models.common import Side
 from failback.models.traffic import DnsRecord, NameAnswer
-from failback.providers.dns.names import as_configured
+from failback.providers.dns.names import NO_ALIAS, NO_NAME, as_configured
 from failback.providers.dns.transport import exchange
 
 # What may not stand beside a CNAME and would have pointed the name at a host before.
@@ -178,9 +178,9 @@ def _text(error: Exception) -> str:
 
 def _why_none(code: dns.rcode.Rcode) -> str:
     if code == dns.rcode.NXDOMAIN:
-        return "the name does not exist"
+        return NO_NAME
     if code == dns.rcode.NOERROR:
-        return "the name is no CNAME"
+        return NO_ALIAS
     return f"the resolver said {dns.rcode.to_text(code)}"
 
 

@@ -13,7 +13,7 @@ class DryRunJournal:
     def would(self, what: str) -> None:
         """Record one write, told as what would be done: `raise the fence on the target`."""
         with self._lock:
-            self._sentences.append(f"Would {what}.")
+            self._sentences.append(f"Would {what.rstrip('.')}.")
 
     def observed(self, what: str) -> None:
         """Record what a read of the real estate found, where it belongs to the story."""

@@ -5,6 +5,8 @@ from failback.models.traffic import CheckResult
 from failback.ports import Notifier, ServiceChecks
 from failback.providers.dry_run.journal import DryRunJournal
 
+_LONGEST_TEXT = 200
+
 
 class DryRunChecks:
     """Implements `ServiceChecks`: probes are real, the journey's writes are only told.
@@ -51,7 +53,8 @@ class DryRunNotifier:
 
     async def notify(self, channel: str, subject: str, text: str) -> CheckResult:
         """See `Notifier.notify`."""
-        self._journal.would(f"tell {channel}: {subject} ({len(text)} characters of text)")
+        body = " ".join(text.split())[:_LONGEST_TEXT]
+        self._journal.would(f'tell {channel} "{subject}": {body}')
         return CheckResult(name=channel, outcome=Outcome.SUCCEEDED, detail="dry run")
 
     async def aclose(self) -> None:

@@ -125,7 +125,7 @@ class DryRunSync:
         if progress is not None:
             progress(DRY_RUN)
         tables = self._armed().tables
-        self._journal.would(f"compare {len(tables)} tables of both sides: rows and digests")
+        self._journal.would(f"compare rows and digests of both sides, tables: {len(tables)}")
         return VerifyReport(
             outcome=Outcome.SUCCEEDED,
             exact=False,

@@ -3,10 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 
+from failback.errors import BalancerError
 from failback.models.common import Service, Side
 from failback.models.traffic import BackendRoute, DnsRecord, NameAnswer, ServerWeight
 from failback.ports import DnsProvider, LoadBalancer
+from failback.providers.dns.names import NO_ALIAS, NO_NAME, absolute
 from failback.providers.dry_run.journal import DryRunJournal
+
+_WEIGHTS = frozenset(range(257))
 
 
 class DryRunLoadBalancer:
@@ -51,14 +55,14 @@ class DryRunLoadBalancer:
         self, routes: Sequence[BackendRoute], source: int, target: int
     ) -> None:
         """See `LoadBalancer.set_all_weights`."""
-        before = await self._real.read_all_weights(routes)
-        for route, (was_source, was_target) in zip(routes, before, strict=True):
-            self._journal.would(
-                f"set the weights of backend {route.backend} from "
-                f"{route.source} {was_source.weight}, {route.target} {was_target.weight} to "
-                f"{route.source} {source}, {route.target} {target}"
-            )
-            self._weights[route.backend] = (source, target)
+        refused: list[BalancerError] = []
+        for route in routes:
+            try:
+                await self._set(route, source, target)
+            except BalancerError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
 
     async def read_all_weights(
         self, routes: Sequence[BackendRoute]
@@ -103,11 +107,23 @@ class DryRunLoadBalancer:
 
     async def shut_sessions(self, route: BackendRoute, side: Side) -> None:
         """See `LoadBalancer.shut_sessions`."""
+        await self._real.in_flight(route, side)  # Raises where there is no such server.
         self._journal.would(f"end the sessions of {route.backend}/{route.server(side)}")
 
     async def aclose(self) -> None:
         """See `LoadBalancer.aclose`."""
         await self._real.aclose()
+
+    async def _set(self, route: BackendRoute, source: int, target: int) -> None:
+        was_source, was_target = await self.read_weights(route)
+        if not {source, target} <= _WEIGHTS:
+            raise BalancerError(f"{source} and {target} are no weights.", "Use 0 to 256.")
+        self._journal.would(
+            f"set the weights of backend {route.backend} from "
+            f"{route.source} {was_source.weight}, {route.target} {was_target.weight} to "
+            f"{route.source} {source}, {route.target} {target}"
+        )
+        self._weights[route.backend] = (source, target)
 
     def _laid_over(
         self, route: BackendRoute, pair: tuple[ServerWeight, ServerWeight]
@@ -127,32 +143,37 @@ class DryRunDns:
     def __init__(self, real: DnsProvider, journal: DryRunJournal) -> None:
         self._real = real
         self._journal = journal
-        self._pointed: dict[str, Side] = {}
+        self._pointed: dict[str, tuple[str, int]] = {}
 
     async def point(self, record: DnsRecord, side: Side) -> None:
         """See `DnsProvider.point`."""
         seen = await self._real.answers(record)
         hosts = sorted({answer.answer or answer.detail for answer in seen})
         self._journal.would(
-            f"make {record.name} a CNAME to {record.host(side)} with TTL {record.ttl}, "
-            f"where resolvers answer now: {', '.join(hosts)}"
+            f"make {record.name}, for which resolvers answer {', '.join(hosts)}, "
+            f"a CNAME to {record.host(side)} with TTL {record.ttl}"
         )
-        self._pointed[record.name] = side
+        self._pointed[absolute(record.name)] = (record.host(side), record.ttl)
 
     async def answers(self, record: DnsRecord) -> tuple[NameAnswer, ...]:
         """See `DnsProvider.answers`. A resolver that does not answer stays silent here, too."""
         seen = await self._real.answers(record)
-        side = self._pointed.get(record.name)
-        if side is None:
+        pointed = self._pointed.get(absolute(record.name))
+        if pointed is None:
             return seen
-        wanted = {"answer": record.host(side), "ttl": record.ttl, "detail": "dry run"}
+        told = {"answer": pointed[0], "ttl": pointed[1], "detail": "dry run"}
         return tuple(
-            answer if answer.answer is None else answer.model_copy(update=wanted) for answer in seen
+            answer.model_copy(update=told) if _was_heard(answer) else answer for answer in seen
         )
 
     async def aclose(self) -> None:
         """See `DnsProvider.aclose`."""
         await self._real.aclose()
+
+
+def _was_heard(answer: NameAnswer) -> bool:
+    """Whether the resolver answered, be it that there is no such host."""
+    return answer.answer is not None or answer.detail in {NO_NAME, NO_ALIAS}
 
 
 def _listed(services: Sequence[Service]) -> str:
