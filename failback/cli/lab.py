@@ -1,5 +1,7 @@
 """`failback lab …`: the embedded estate, from `up` to `down`."""
 
+import asyncio
+import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,11 +11,14 @@ from pydantic import RootModel
 from rich.console import Console
 
 from failback.cli.output import ExitCode, Output
-from failback.cli.writing import fact, heading
+from failback.cli.writing import amount, fact, heading
 from failback.lab import breaking, control
+from failback.lab.audit import audit as compare
 from failback.lab.channel import ask
+from failback.lab.load import run as run_load
 from failback.lab.loading import load_sql as load_on_both_sides
 from failback.lab.state import LabState
+from failback.lab.tally import LoadProgress, LoadSummary
 from failback.models.common import Outcome, Side
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -140,6 +145,49 @@ def load_sql(
 
 
 @app.command()
+def load(
+    ctx: typer.Context,
+    journal: Annotated[
+        Path, typer.Option(help="File of acknowledged writes; one that is there is continued.")
+    ],
+    directory: DirOption = control.DEFAULT_DIRECTORY,
+    users: Annotated[int, typer.Option(help="Customers that are signed up first.")] = 20,
+    rps: Annotated[float, typer.Option(help="Requests that are due in a second.")] = 50.0,
+    seconds: Annotated[float, typer.Option(help="How long requests are sent.")] = 30.0,
+    seed: Annotated[
+        int | None, typer.Option(help="Makes the customers' choices repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Be the product's customers, and write every acknowledged write to a journal.
+
+    SIGINT and SIGTERM end it earlier, with a summary.
+    """
+    facts = control.running(directory).facts
+    output = _output(ctx, as_json)
+
+    async def act() -> LoadSummary:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        return await run_load(
+            facts["balancer"]["api_url"],
+            users=users,
+            rps=rps,
+            seconds=seconds,
+            journal=journal,
+            anon_key=facts["product"]["anon_key"],
+            on_progress=lambda progress: output.note(_progress(progress)),
+            seed=seed,
+            stop=stop,
+        )
+
+    summary = asyncio.run(act())
+    output.show(summary, lambda console: _write_summary(console, summary))
+    return ExitCode.DONE
+
+
+@app.command()
 def audit(
     ctx: typer.Context,
     journal: Annotated[Path, typer.Option(help="What `failback lab load` wrote.")],
@@ -153,8 +201,6 @@ def audit(
 
     Exits 1 where an acknowledged write is lost, or a value is wrong.
     """
-    from failback.lab.audit import audit as compare  # noqa: PLC0415 - other commands need it not
-
     if dsn is None:
         dsn = control.state_of(directory).facts["source"]["dsn"]
     report = compare(journal, str(dsn))
@@ -206,3 +252,21 @@ def _write(console: Console, facts: dict[str, Any]) -> None:
         fact(console, "process", f"{part} {lives} (pid {process['pid']}{again})")
     if facts["failure"]:
         fact(console, "failure", facts["failure"])
+
+
+def _progress(progress: LoadProgress) -> str:
+    return (
+        f"{progress.phase}, {progress.elapsed_seconds:.0f} s: {progress.acknowledged} writes"
+        f" acknowledged, {progress.failed} requests failed, {progress.in_flight} in flight"
+    )
+
+
+def _write_summary(console: Console, summary: LoadSummary) -> None:
+    heading(console, f"{summary.requests} requests of {summary.users} customers")
+    fact(console, "writes", f"{summary.acknowledged} acknowledged, {summary.refused} refused")
+    fact(console, "unknown", f"{summary.unknown} writes")
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in summary.failures.items())
+    fact(console, "failed", f"{summary.failed} requests{f' ({reasons})' if reasons else ''}")
+    fact(console, "skipped", f"{summary.skipped} requests")
+    fact(console, "p95", amount(summary.latency_p95_ms, "ms"))
+    fact(console, "write gap", amount(summary.write_gap_seconds, "s", unknown="not seen"))

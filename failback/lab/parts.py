@@ -23,7 +23,7 @@ class Part(abc.ABC):
 
     ready_seconds = 20.0
     """How long `start` waits for it."""
-    death_signal = signal.SIGTERM
+    death_signal = signal.SIGKILL
     """What the kernel sends it when its supervisor dies."""
     stop_signals: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 10.0),)
     """What `stop` sends, each with the seconds it is given; SIGKILL comes last."""
