@@ -1,0 +1,1 @@
+"""The decision matrix and its evaluation: pure functions of evidence."""
