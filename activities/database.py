@@ -27,6 +27,9 @@ _TRY_AGAIN_SECONDS = 1.0
 class DatabaseActivities:
     """Runs the reverse sync engine. Its methods block, and run in the worker's threads.
 
+    A cancel arrives where progress is reported, never as an exception in the middle of a
+    transaction.
+
     Args:
         engine: the engine of the estate.
     """
@@ -34,27 +37,27 @@ class DatabaseActivities:
     def __init__(self, engine: ReverseSyncEngine) -> None:
         self._engine = engine
 
-    @activity.defn
+    @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def catch_up(self, request: DrainRequest) -> DrainReport:
         """Drain before the fence, so that the drain inside it is short."""
         return self._drained(request)
 
-    @activity.defn
+    @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def raise_fence(self, request: FenceRequest) -> FenceReport:
         """Make it impossible to acknowledge a write on one side, and prove it."""
         report = self._engine.raise_fence(request.side, request.grace_seconds)
         return report.model_copy(update={"attempts": activity.info().attempt})
 
-    @activity.defn
+    @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def lift_fence(self, request: FenceRequest) -> FenceReport:
         """Let writes in on one side; the engine holds the safety rules."""
         report = self._engine.lift_fence(request.side, request.accepted)
         return report.model_copy(update={"attempts": activity.info().attempt})
 
-    @activity.defn
+    @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def drain(self, request: DrainRequest) -> DrainReport:
         """Carry over all that was committed by now, then the sequences."""
@@ -69,14 +72,14 @@ class DatabaseActivities:
             update={"sequences": sequences, "attempts": activity.info().attempt}
         )
 
-    @activity.defn
+    @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def verify_data(self, request: VerifyDataRequest) -> VerifyReport:
         """Compare rows, digests, foreign keys and business rules of both sides."""
         report = self._engine.verify(heartbeat)
         return report.model_copy(update={"attempts": activity.info().attempt})
 
-    @activity.defn
+    @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def close_tail(self, request: DrainRequest) -> DrainReport:
         """Work until the tail is empty, however long a side stays away.
@@ -97,6 +100,7 @@ class DatabaseActivities:
                 return total.model_copy(update={"attempts": activity.info().attempt})
             heartbeat(f"{total.keys} keys carried over, the tail is not empty yet")
             activity.wait_for_cancelled_sync(_TRY_AGAIN_SECONDS)
+            heartbeat("trying again")
 
     def _tail_stretch(self, request: DrainRequest) -> DrainReport:
         """Fence the target, drain for a while, and let the source's writers in."""
@@ -114,7 +118,7 @@ class DatabaseActivities:
             self._engine.lift_fence(Side.SOURCE)
         return report.model_copy(update={"sequences": sequences})
 
-    @activity.defn
+    @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def keep_synced(self, request: KeepSyncedRequest) -> KeepSyncedReport:
         """Run a batch about every interval, for a stretch of time, and publish its figures."""
@@ -140,8 +144,6 @@ class DatabaseActivities:
             pause = 0.0 if behind else request.interval_seconds - (time.monotonic() - began)
             if pause > 0:
                 activity.wait_for_cancelled_sync(pause)
-            if activity.is_cancelled():
-                break
         return report
 
     def _publish(self, estate: str, batch: BatchReport) -> None:

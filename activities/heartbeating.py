@@ -5,10 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from temporalio import activity
+from temporalio.exceptions import CancelledError
 
 
 def heartbeat(sentence: str) -> None:
-    """Progress callback for work that runs in a thread; a cancel is raised in that thread."""
+    """Progress callback for work that runs in a thread; raises where a cancel has arrived."""
+    if activity.is_cancelled():
+        raise CancelledError("cancelled")
     if not activity.info().is_local:
         activity.heartbeat(sentence)
 

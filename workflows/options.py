@@ -27,9 +27,10 @@ class RemoteOptions(TypedDict):
 
 
 _QUICK = RetryPolicy(
-    initial_interval=timedelta(milliseconds=20),
+    initial_interval=timedelta(milliseconds=50),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(milliseconds=500),
+    maximum_attempts=4,
 )
 _PATIENT = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),

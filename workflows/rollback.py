@@ -53,9 +53,9 @@ class RollbackWorkflow:
     def prepare(self, request: RollbackRequest) -> None:
         """Make the whole state, before any message can arrive."""
         self.request = request
-        self.timeline = Timeline(request.plan.budgets, self._tell)
-        self.approvals = Approvals(request.plan.approval, request.requested_by)
         self.undo = UndoStack()
+        self.timeline = Timeline(request.plan.budgets, self._tell, self.undo.checkpoint)
+        self.approvals = Approvals(request.plan.approval, request.requested_by)
         self.phase = Phase.RUNNING
         self.asked_at = workflow.now()
         self.began_at = self.asked_at
@@ -335,8 +335,10 @@ class RollbackWorkflow:
         """Tell the story so far in Temporal's own UI."""
         request = self.request
         lines = [
-            (f"**Level {request.level.value} rollback of {request.plan.estate}**: "
-            f"{self.phase.value.replace('_', ' ')}"),
+            (
+                f"**Level {request.level.value} rollback of {request.plan.estate}**: "
+                f"{self.phase.value.replace('_', ' ')}"
+            ),
             f"Reason: {request.reason} (asked by {request.requested_by})",
         ]
         if self.phase is Phase.WAITING_FOR_APPROVAL:

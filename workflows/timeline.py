@@ -56,10 +56,17 @@ class Timeline:
     Args:
         budgets: seconds by step name; wins over the default that a step names.
         changed: called after each change, to tell the story in Temporal's own UI.
+        checkpoint: called before and after each step; raises to stop the plan there.
     """
 
-    def __init__(self, budgets: dict[str, float], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        budgets: dict[str, float],
+        changed: Callable[[], None],
+        checkpoint: Callable[[], None],
+    ) -> None:
         self._budgets = budgets
+        self._checkpoint = checkpoint
         self._changed = changed
         self._steps: list[StepRecord] = []
 
@@ -84,6 +91,7 @@ class Timeline:
         Raises:
             StepFailedError: the body failed, or said so by `Step.observed`.
         """
+        self._checkpoint()
         index = len(self._steps)
         self._steps.append(
             StepRecord(name=name, started_at=workflow.now(), budget_seconds=budget_seconds)
@@ -100,12 +108,14 @@ class Timeline:
             detail, attempts = explained(error)
             step.observed(Outcome.FAILED, detail, attempts)
             self._close(index, step)
+            self._checkpoint()
             raise StepFailedError(name, detail) from error
         except StepFailedError as error:
             step.observed(Outcome.FAILED, error.detail, step.attempts)
             self._close(index, step)
             raise
         self._close(index, step)
+        self._checkpoint()
         if step.outcome is Outcome.FAILED:
             raise StepFailedError(name, step.detail)
 

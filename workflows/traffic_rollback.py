@@ -32,6 +32,7 @@ class TrafficRollback(WriteGapWorkflow):
     @workflow.init
     def __init__(self, request: RollbackRequest) -> None:
         self.prepare(request)
+        self._armed = True
         self._fenced = request.already_fenced
         self._drained = request.already_fenced and not request.tail_accepted
 
@@ -94,14 +95,14 @@ class TrafficRollback(WriteGapWorkflow):
                 report = await self.raise_target_fence(step, budget)
                 self._fenced = report.outcome is Outcome.SUCCEEDED
         except StepFailedError as failure:
-            unarmed = _cause_type(failure) == "NotArmedError"
-            if unarmed and policy.unarmed == "refuse":
-                raise
+            self._armed = _cause_type(failure) != "NotArmedError"
             self.data_loss = DataLoss(
                 lost_rows=None,
-                tail="unknown" if unarmed else "pending",
+                tail="pending" if self._armed else "unknown",
                 detail=f"the target could not be fenced: {failure.detail}",
             )
+            if not self._armed and policy.unarmed == "refuse":
+                raise
 
     async def _drain_briefly(self) -> None:
         """Carry the tail over if it is short; else flip, and carry it over afterwards."""
@@ -147,6 +148,8 @@ class TrafficRollback(WriteGapWorkflow):
 
     async def _lift_source(self, budget: float) -> tuple[str, int]:
         """Lift the source's fence where a rule or a person lets it be lifted."""
+        if not self._armed:
+            return "nothing was armed, so failback never fenced the source", 1
         accepted = self._tail_accepted()
         if not self._drained and not accepted:
             return "the source stays fenced until the tail is empty", 1
@@ -251,8 +254,10 @@ class TrafficRollback(WriteGapWorkflow):
         verdict = "failed over by force" if self.error else "is back on the source"
         return (
             f"{plan.estate}: traffic {verdict}",
-            (f"Rollback {self.request.rollback_id}, level {self.request.level.value}. "
-            f"Reason: {self.request.reason}. Tail: {self.data_loss.tail}. {self.error or ''}"),
+            (
+                f"Rollback {self.request.rollback_id}, level {self.request.level.value}. "
+                f"Reason: {self.request.reason}. Tail: {self.data_loss.tail}. {self.error or ''}"
+            ),
         )
 
 

@@ -22,6 +22,7 @@ class UndoStack:
     def __init__(self) -> None:
         self._undoings: list[tuple[str, Undo]] = []
         self.committed = False
+        self._cancelling = False
 
     def register(self, name: str, undo: Undo) -> None:
         """Remember how to undo what is about to be done."""
@@ -29,7 +30,17 @@ class UndoStack:
 
     def commit(self) -> None:
         """From here on the rollback only goes forward."""
+        self.checkpoint()
         self.committed = True
+
+    def checkpoint(self) -> None:
+        """Stop the plan here if a cancel has arrived that must still be undone.
+
+        An effect that was under way when the cancel came runs to its end, and its success
+        would otherwise hide the cancel.
+        """
+        if self._cancelling and not self.committed:
+            raise asyncio.CancelledError
 
     async def guard(self, plan: Coroutine[Any, Any, R]) -> R:
         """Run the plan; a cancel before the commit undoes it, a later one is ignored.
@@ -44,6 +55,7 @@ class UndoStack:
             if self.committed:
                 workflow.logger.warning("cancel ignored: traffic is moving already")
                 return await running
+            self._cancelling = True
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError, FailureError):
                 return await running

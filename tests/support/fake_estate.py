@@ -1,0 +1,112 @@
+"""An estate of fakes behind a real worker and a real Temporal."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from temporalio.client import Client
+
+from failback.config import Estate
+from failback.models.rollback import Phase, RollbackStatus
+from failback.providers.checks.availability import AvailabilityProber
+from failback.providers.checks.fake import FakeServiceChecks
+from failback.providers.dns.fake import FakeDnsProvider
+from failback.providers.faults import Call
+from failback.providers.load_balancer.fake import FakeLoadBalancer
+from failback.providers.notify.fake import FakeNotifier
+from failback.providers.reverse_sync.fake import FakeReverseSync
+from failback.temporal.rollbacks import Rollbacks
+from workers.composition import THREADS, WorkerPorts
+
+BACKENDS = ("database", "auth", "storage", "functions")
+
+
+def estate_of(name: str, address: str, **changes: object) -> Estate:
+    """An estate with every service, two names, two people, and short budgets."""
+    document: dict[str, object] = {
+        "estate": name,
+        "temporal": {"address": address, "task_queue": f"queue-{name}"},
+        "source": {"dsn": "postgresql://unused"},
+        "target": {"dsn": "postgresql://unused"},
+        "traffic": {
+            "balancer": {"runtime_api": "tcp://127.0.0.1:1"},
+            "routes": {backend: [{"backend": backend}] for backend in BACKENDS},
+        },
+        "dns": {
+            "server": "127.0.0.1:1",
+            "zone": "example.test.",
+            "wait_seconds": 1.0,
+            "records": [
+                {"name": f"{name}.example.test.", "source": "s.test.", "target": "t.test."}
+                for name in ("api", "auth")
+            ],
+        },
+        "approvals": {
+            "people": {"alice": ["engineering_lead"], "bob": ["operations", "intern"]},
+            "levels": {
+                1: {"quorum": 0},
+                2: {"quorum": 1, "roles": ["engineering_lead", "operations"]},
+            },
+        },
+    }
+    return Estate.model_validate({**document, **changes})
+
+
+@dataclass
+class FakeEstate:
+    """An estate of fakes behind a real worker and a real Temporal."""
+
+    estate: Estate
+    client: Client
+    rollbacks: Rollbacks
+    calls: list[Call]
+    balancer: FakeLoadBalancer
+    dns: FakeDnsProvider
+    checks: FakeServiceChecks
+    notifier: FakeNotifier
+    engine: FakeReverseSync
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
+
+    @property
+    def ports(self) -> WorkerPorts:
+        """The fakes as a worker takes them."""
+        return WorkerPorts(
+            balancer=self.balancer,
+            dns=self.dns,
+            checks=self.checks,
+            notifier=self.notifier,
+            engine=self.engine,
+            probe=lambda before: AvailabilityProber(self.checks, 0.05, before),
+        )
+
+    def effects(self) -> list[str]:
+        """The calls that change something in the write gap, in order."""
+        wanted = {"close_door", "raise_fence", "drain", "drain_late", "set_all_weights"}
+        wanted |= {"lift_fence", "open_door"}
+        return [
+            f"{call.method}:{call.arguments[0]}" if "fence" in call.method else call.method
+            for call in self.calls
+            if call.method in wanted
+        ]
+
+    async def until(
+        self, wanted: Callable[[RollbackStatus], bool], seconds: float = 20.0
+    ) -> RollbackStatus:
+        """Ask for the newest rollback's status until it is as wanted."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = await self.rollbacks.status(None)
+            if wanted(status):
+                return status
+            if time.monotonic() > deadline:
+                raise AssertionError(f"still {status.phase} at {status.step}: {status.detail}")
+            await asyncio.sleep(0.02)
+
+    async def until_phase(self, phase: Phase) -> RollbackStatus:
+        """Wait for a phase."""
+        return await self.until(lambda status: status.phase is phase)
+
+
+MakeEstate = Callable[..., Awaitable[FakeEstate]]
