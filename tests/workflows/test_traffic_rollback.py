@@ -1,5 +1,8 @@
 """Level 1 on a real Temporal server, with fakes for everything else."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError, WorkflowHandle
