@@ -77,6 +77,14 @@ async def test_counts_when_resumed_then_go_on_from_before() -> None:
     assert report.longest_gap_seconds >= 4.0
 
 
+async def test_counts_when_resumed_from_a_sum_alone_then_the_sum_is_kept() -> None:
+    prober = AvailabilityProber(
+        FakeServiceChecks(), INTERVAL, AvailabilityReport(probes=10, passed=8)
+    )
+    report = prober.report()
+    assert (report.probes, report.passed) == (10, 8)
+
+
 async def test_gap_when_one_check_fails_then_the_others_do_not_hide_it() -> None:
     now = 0.0
     prober = AvailabilityProber(FakeServiceChecks(), INTERVAL, clock=lambda: now)

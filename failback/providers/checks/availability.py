@@ -48,6 +48,12 @@ class AvailabilityProber:
         self._clock = clock
         before = before or AvailabilityReport()
         self._counts = {name: _Count(*pair) for name, pair in before.by_check.items()}
+        unnamed = _Count(
+            before.passed - sum(count.passed for count in self._counts.values()),
+            before.probes - sum(count.probes for count in self._counts.values()),
+        )
+        if unnamed.probes:
+            self._counts[_UNNAMED[0]] = unnamed
         self._longest_gap = before.longest_gap_seconds
         self._last_pass: dict[str, float] = {}
         self._names: tuple[str, ...] = tuple(before.by_check)

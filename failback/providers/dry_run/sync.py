@@ -99,8 +99,8 @@ class DryRunSync:
         self._armed()
         if not self.fenced(side.other):
             raise SafetyRuleError(
-                f"one_writer: the {side.other} takes writes, so the {side} may not.",
-                f"Raise the {side.other}'s fence first.",
+                f"Rule one_writer: the {side.other} takes writes, so the {side} must not.",
+                f"Fence the {side.other} first.",
             )
         rest = f", its tail accepted by {accepted}" if accepted else ""
         self._journal.would(f"lift the fence of the {side}{rest}")

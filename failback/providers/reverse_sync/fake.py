@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from failback.errors import FenceNotHeldError, SafetyRuleError
+from failback.errors import FenceNotHeldError
 from failback.models.common import Outcome, Side
 from failback.models.sync import (
     ArmReport,
@@ -55,6 +55,8 @@ class FakeReverseSync(FakeMigration):
         self._called_blocking("disarm")
         with self._lock:
             sides = [self._reach(side) for side in Side]
+            if self._armed and self._reach(Side.TARGET).fenced:
+                self._require_empty_tail(Side.SOURCE)
             removed = (f"slot {SLOT}", f"fence on {TABLE}") if self._armed else ()
             for database in sides:
                 database.fenced = False
@@ -94,17 +96,17 @@ class FakeReverseSync(FakeMigration):
         """See `ReverseSyncEngine.run_batch`."""
         self._called_blocking("run_batch")
         with self._lock:
-            return self._batch(late=False)
+            return self._batch()
 
     def drain(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
         """See `ReverseSyncEngine.drain`."""
         self._called_blocking("drain", deadline_seconds)
-        return self._drain(deadline_seconds, progress, late=False)
+        return self._drain(deadline_seconds, progress)
 
     def drain_late(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
         """See `ReverseSyncEngine.drain_late`."""
         self._called_blocking("drain_late", deadline_seconds)
-        return self._drain(deadline_seconds, progress, late=True)
+        return self._drain(deadline_seconds, progress)
 
     def synchronise_sequences(self) -> int:
         """See `ReverseSyncEngine.synchronise_sequences`."""
@@ -145,19 +147,12 @@ class FakeReverseSync(FakeMigration):
         self._called_blocking("lift_fence", side, accepted)
         with self._lock:
             self._must_be_armed()
-            database, other = self._reach(side), self._databases[side.other]
-            if other.reachable and not other.fenced:
-                raise SafetyRuleError(
-                    f"one_writer: the {side.other} takes writes, so the {side} may not.",
-                    f"Raise the {side.other}'s fence first.",
-                )
-            tail_known = other.reachable or side is Side.TARGET
-            if side is Side.SOURCE and not accepted and (self.tail or not tail_known):
-                raise SafetyRuleError(
-                    f"tail_drained: the source lacks {self.tail} changes of the target.",
-                    "Drain the tail, or name who accepts its rest.",
-                )
+            database = self._reach(side)
+            self._may_lift(side, accepted)
             changed, database.fenced = database.fenced, False
+            if side is Side.TARGET:
+                # From here on the source only receives.
+                self._changed_on_source.clear()
             return FenceReport(
                 outcome=Outcome.SUCCEEDED,
                 side=side,

@@ -4,7 +4,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from failback.errors import NotArmedError, SlotLostError, UnreachableError
+from failback.errors import NotArmedError, SafetyRuleError, SlotLostError, UnreachableError
 from failback.models.common import Outcome, Side
 from failback.models.sync import BatchReport, Conflict, DrainReport
 from failback.ports import Progress
@@ -106,16 +106,14 @@ class FakeMigration(Faults):
         if not self._armed:
             raise NotArmedError("Nothing was armed.", "Run `failback arm` first.")
 
-    def _batch(self, *, late: bool) -> BatchReport:
+    def _batch(self) -> BatchReport:
         self._must_be_armed()
         source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
         if self._slot_lost:
             raise SlotLostError(f"Slot {SLOT} is gone.", "Arm again, and verify both sides.")
         keys = [] if self.stalled else self._capture.take(self._batch_keys)
         lag = self._capture.lag_seconds
-        # Without `late` the applier goes by the target alone, as the real one does: it is
-        # only right while the source is fenced.
-        clashing = [key for key in keys if late and key in self._changed_on_source]
+        clashing = [key for key in keys if key in self._changed_on_source]
         for key in keys:
             if key in clashing:
                 self._park(key, source, target)
@@ -135,6 +133,31 @@ class FakeMigration(Faults):
             caught_up=not self.tail,
             lag_seconds=lag,
         )
+
+    def _may_lift(self, side: Side, accepted: str) -> None:
+        """Raise where a safety rule keeps a side's fence up."""
+        other = self._databases[side.other]
+        if other.reachable and not other.fenced:
+            raise SafetyRuleError(
+                f"Rule one_writer: the {side.other} takes writes, so the {side} must not.",
+                f"Fence the {side.other} first.",
+            )
+        if accepted:
+            return
+        if not other.reachable:
+            raise SafetyRuleError(
+                f"Rule tail_drained: the {side.other} does not answer, so nobody knows what "
+                f"the {side} lacks.",
+                "Name who accepts that.",
+            )
+        self._require_empty_tail(side)
+
+    def _require_empty_tail(self, side: Side) -> None:
+        if self.tail if side is Side.SOURCE else self._changed_on_source:
+            raise SafetyRuleError(
+                f"Rule tail_drained: the {side.other} has changes that the {side} lacks.",
+                "Drain the tail, or name who accepts its loss.",
+            )
 
     def _park(self, key: str, source: FakeDatabase, target: FakeDatabase) -> None:
         self._parked.append(
@@ -156,7 +179,7 @@ class FakeMigration(Faults):
                 self.cut(side)
                 del self._cut_after[side]
 
-    def _drain(self, deadline: float, progress: Progress | None, *, late: bool) -> DrainReport:
+    def _drain(self, deadline: float, progress: Progress | None) -> DrainReport:
         started = time.monotonic()
         parked_before = len(self._parked)
         lag = self._capture.lag_seconds
@@ -164,7 +187,7 @@ class FakeMigration(Faults):
         batches = keys = 0
         while True:
             with self._lock:
-                batch = self._batch(late=late)
+                batch = self._batch()
             batches, keys = batches + 1, keys + batch.keys
             if progress is not None:
                 progress(f"{keys} keys carried over, {self.tail} left")
