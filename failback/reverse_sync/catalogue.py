@@ -98,6 +98,8 @@ class Column:
     """Computed from other columns, stored or virtual: it is never copied."""
     identity: bool
     has_default: bool
+    is_array: bool
+    """Whether the column's type is an array, or a domain over one."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -126,6 +128,8 @@ class Partition:
     name: str
     is_leaf: bool
     """False for a partition that is partitioned itself and holds no rows."""
+    replica_identity: str
+    """`pg_class.relreplident`, as for a table."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -152,6 +156,8 @@ class Table:
     """`primary key`, `unique index NAME`, or empty."""
     key_index: str
     """The index behind the key; empty where there is none."""
+    unique_keys: tuple[frozenset[str], ...]
+    """The column sets of every index that could serve as a key."""
     replica_identity: str
     """`pg_class.relreplident`: d(efault), n(othing), f(ull) or i(ndex)."""
     kind: str
@@ -224,10 +230,10 @@ def _described(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> tuple
     columns: dict[int, list[Column]] = defaultdict(list)
     for row in connection.execute(statement("catalogue_columns"), parameters):
         columns[row[0]].append(_column(row))
-    keys: dict[int, tuple[Any, ...]] = {}
+    keys: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for row in connection.execute(statement("catalogue_keys"), parameters):
-        keys.setdefault(row[0], row)
-    return tuple(_table(row, tuple(columns[row[0]]), keys.get(row[0])) for row in rows)
+        keys[row[0]].append(row)
+    return tuple(_table(row, tuple(columns[row[0]]), keys[row[0]]) for row in rows)
 
 
 def _column(row: tuple[Any, ...]) -> Column:
@@ -243,27 +249,31 @@ def _column(row: tuple[Any, ...]) -> Column:
         generated=row[10] != "",
         identity=row[11] != "",
         has_default=row[12],
+        is_array=row[13],
     )
 
 
-def _table(row: tuple[Any, ...], columns: tuple[Column, ...], key: tuple[Any, ...] | None) -> Table:
+def _table(
+    row: tuple[Any, ...], columns: tuple[Column, ...], keys: Sequence[tuple[Any, ...]]
+) -> Table:
     index, source, names = "", "", ()
-    if key is not None:
-        index, names = key[1], tuple(key[4])
-        source = "primary key" if key[2] else f"unique index {index}"
+    if keys:
+        _, index, primary, _, names = keys[0]
+        source = "primary key" if primary else f"unique index {index}"
     return Table(
         oid=row[0],
         schema=row[1],
         name=row[2],
         columns=columns,
-        key=names,
+        key=tuple(names),
         key_source=source,
         key_index=index,
+        unique_keys=tuple(frozenset(key[4]) for key in keys),
         replica_identity=row[5],
         kind="p" if row[3] else "r",
         partitions=tuple(
-            Partition(oid=oid, schema=schema, name=name, is_leaf=not partitioned)
-            for oid, schema, name, partitioned in row[9]
+            Partition(oid, schema, name, is_leaf, identity)
+            for oid, schema, name, is_leaf, identity in row[9]
         ),
         owner=row[6],
         owned=row[7],

@@ -186,7 +186,7 @@ class Servers:
 def _is_lost(error: psycopg.OperationalError) -> bool:
     """Whether the session is gone, not just the statement refused."""
     state = error.sqlstate
-    return state is None or state[:2] in {"08", "57"} or state == "53300"
+    return state is None or state[:2] == "08" or state[:3] == "57P" or state == "53300"
 
 
 def _sentence(error: psycopg.Error) -> str:

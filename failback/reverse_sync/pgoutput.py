@@ -97,7 +97,7 @@ class Changes:
     transactions: int = 0
     """Transactions that were taken up: complete, not ours, not known already."""
     end: int = 0
-    """End of the last complete transaction before the first invisible one; 0 if none."""
+    """End of the last complete transaction; 0 if there was none."""
     barrier: int | None = None
     """Start of the commit record of the first transaction that the snapshot does not see."""
     oldest: datetime | None = None
@@ -171,8 +171,7 @@ class Decoder:
     def _commit(self, message: bytes) -> None:
         changes = self.changes
         _, end, _ = _COMMIT.unpack_from(message, 1)
-        if changes.barrier is None:
-            changes.end = end
+        changes.end = end
         if self._taken:
             changes.transactions += 1
             changes.changes += self._taken

@@ -14,7 +14,8 @@ SELECT c.oid,
        ) AS has_foreign_key,
        (
            SELECT coalesce(
-               json_agg(json_build_array(l.oid::bigint, m.nspname, l.relname, l.relkind = 'p')
+               json_agg(json_build_array(l.oid::bigint, m.nspname, l.relname, l.relkind <> 'p',
+                                 l.relreplident)
                         ORDER BY m.nspname, l.relname),
                '[]')
            FROM pg_partition_tree(c.oid) AS p

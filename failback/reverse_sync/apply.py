@@ -1,0 +1,139 @@
+"""Makes the receiver's rows those of the sender for a set of keys: delete, then insert.
+
+Changes when rows are carried over in another way. Deleting first makes two rows that swap a
+unique value a plain case, where an upsert would stop at the first of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from failback.reverse_sync.catalogue import Table
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.matching import TablePair, key_condition
+from failback.reverse_sync.pgoutput import Keys
+from failback.reverse_sync.staging import Staging
+
+_BLOCK_BYTES = 256 * 1024
+
+Pulse = Callable[[], None]
+"""Called often while rows flow; raises to stop."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done for one table in a batch."""
+
+    pair: TablePair
+    keys: tuple[Keys, ...] = ()
+    whole: bool = False
+    """Copy the whole table, because not every change of it is known by key."""
+
+    @property
+    def count(self) -> int:
+        """Distinct keys, as the stream told them."""
+        return sum(len(keys.values) for keys in self.keys)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done for one table."""
+
+    deleted: int = 0
+    inserted: int = 0
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Carries rows from a snapshot of the sender into a transaction of the receiver.
+
+    Args:
+        reader: in a REPEATABLE READ transaction on the sender.
+        writer: in the batch's transaction on the receiver.
+        read_keys: the reader's key tables.
+        write_keys: the writer's key tables.
+        binary_keys: whether the stream's values came in binary form.
+        pulse: called while rows flow.
+    """
+
+    reader: Connection
+    writer: Connection
+    read_keys: Staging
+    write_keys: Staging
+    binary_keys: bool
+    pulse: Pulse
+
+    def carry(self, work: Work) -> Applied:
+        """Delete a table's changed rows on the receiver, and insert them as they are now."""
+        pair = work.pair
+        if not work.whole:
+            self.read_keys.fill(pair.sent, pair.key, work.keys, binary=self.binary_keys)
+            self.write_keys.fill(pair.received, pair.key, work.keys, binary=self.binary_keys)
+        deleted = self.writer.execute(self._delete(work)).rowcount
+        self.pulse()
+        return Applied(deleted=deleted, inserted=self._copy(work))
+
+    def _delete(self, work: Work) -> sql.Composed:
+        received = work.pair.received
+        if work.whole:
+            return sql.SQL("DELETE FROM {}").format(rows_of(received))
+        return sql.SQL("DELETE FROM {} AS t USING {} AS k WHERE {}").format(
+            rows_of(received),
+            self.write_keys.name(received),
+            key_condition(received, work.pair.key, "t", "k"),
+        )
+
+    def _copy(self, work: Work) -> int:
+        pair = work.pair
+        form = sql.SQL("binary" if pair.binary else "text")
+        taking = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
+            pair.received.identifier, names(pair.columns), form
+        )
+        giving = sql.SQL("COPY ({}) TO STDOUT (FORMAT {})").format(
+            select_rows(pair, None if work.whole else self.read_keys.name(pair.sent)), form
+        )
+        with (
+            self.reader.cursor() as source,
+            self.writer.cursor() as sink,
+        ):
+            with source.copy(giving) as rows, sink.copy(taking) as copy:
+                # The server sends each row as a message of its own; they are passed on in
+                # blocks, or the calls would cost more than the rows.
+                block: list[bytes] = []
+                size = 0
+                for row in rows:
+                    block.append(bytes(row))
+                    size += len(row)
+                    if size >= _BLOCK_BYTES:
+                        copy.write(b"".join(block))
+                        block, size = [], 0
+                        self.pulse()
+                copy.write(b"".join(block))
+            return sink.rowcount
+
+
+def select_rows(pair: TablePair, keys: sql.Identifier | None) -> sql.Composed:
+    """The rows of a table as the sender has them; all, or those whose key is in a key table.
+
+    A semi-join: a key that is there twice does not yield its row twice.
+    """
+    columns = sql.SQL(", ").join(
+        sql.SQL("t.{}").format(sql.Identifier(name)) for name in pair.columns
+    )
+    query = sql.SQL("SELECT {} FROM {} AS t").format(columns, rows_of(pair.sent))
+    if keys is None:
+        return query
+    return sql.SQL("{} WHERE EXISTS (SELECT FROM {} AS k WHERE {})").format(
+        query, keys, key_condition(pair.sent, pair.key, "t", "k")
+    )
+
+
+def rows_of(table: Table) -> sql.Composed:
+    """A table's own rows: without inheriting tables, but with all partitions."""
+    return sql.SQL("{}{}").format(sql.SQL("" if table.kind == "p" else "ONLY "), table.identifier)
+
+
+def names(columns: Sequence[str]) -> sql.Composed:
+    """Quoted names with commas."""
+    return sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -1,0 +1,221 @@
+"""What the sender changed: the slot, a snapshot to read rows in, and the keys that changed.
+
+Changes when changes are captured in another way. The slot is only ever peeked at; it is
+advanced after the receiver has committed, and never before.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from failback.errors import SlotBusyError, SlotLostError
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.pgoutput import (
+    Changes,
+    Decoder,
+    Snapshot,
+    lsn_number,
+    lsn_text,
+)
+from failback.reverse_sync.position import StreamPosition
+from failback.reverse_sync.statements import statement
+
+_COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_COPY_HEADER = 19
+_FIELD_START = 6  # number of fields, length of the only one
+_BUSY_SECONDS = 2.0
+_PAUSE_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot of this database that pgoutput writes, as its server tells it."""
+
+    system_identifier: int
+    exists: bool
+    wal_status: str
+    """`reserved`, `extended`, `unreserved` or `lost`; empty where there is no slot."""
+    confirmed: int | None
+    """Up to where it was advanced."""
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """A snapshot of the sender, and a position that covers all that it sees."""
+
+    snapshot: Snapshot
+    lsn: int
+    """Every commit that the snapshot sees lies before it."""
+    flushed: bool
+    """Whether the log is on disk, and so readable, up to `lsn`."""
+    at: datetime
+    """The sender's clock."""
+    slot: Slot
+
+
+def open_horizon(reader: Connection, position: StreamPosition, sender: str) -> Horizon:
+    """Begin the sender's transaction of a batch; its snapshot is taken before the position.
+
+    Args:
+        reader: a session in autocommit mode with no transaction open.
+        position: what the receiver holds; the slot has to fit it.
+        sender: the side's name, for messages.
+
+    Raises:
+        SlotLostError: the slot is missing, invalid, was moved by somebody else, or belongs to
+            another server.
+    """
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    row = reader.execute(statement("horizon"), {"slot": position.slot}).fetchone()
+    if row is None:
+        raise SlotLostError(f"The {sender} told nothing about itself.")
+    snapshot, insert, flushed, at, *facts = row
+    slot = _slot(facts)
+    check_slot(slot, position, sender)
+    lsn = lsn_number(insert)
+    return Horizon(Snapshot.parse(snapshot), lsn, lsn_number(flushed) >= lsn, at, slot)
+
+
+def read_slot(connection: Connection, name: str) -> Slot:
+    """The slot as it is now."""
+    row = connection.execute(statement("slot"), {"slot": name}).fetchone()
+    return _slot(row or (0, False, None, None))
+
+
+def _slot(facts: Sequence[Any]) -> Slot:
+    system, exists, wal_status, confirmed = facts
+    return Slot(
+        system_identifier=system,
+        exists=exists,
+        wal_status=wal_status or "",
+        confirmed=None if confirmed is None else lsn_number(confirmed),
+    )
+
+
+def check_slot(slot: Slot, position: StreamPosition, sender: str) -> None:
+    """Compare the slot with what the receiver holds.
+
+    The slot never runs ahead of the receiver: it is advanced after the receiver's commit. A
+    slot that is ahead was advanced or made anew by somebody else, and skipped changes.
+
+    Raises:
+        SlotLostError: changes may be missing, with why.
+    """
+    cure = "Compare both sides (`failback sync verify`), then run `failback arm` again."
+    if slot.system_identifier != position.system_identifier:
+        raise SlotLostError(
+            f"The {sender} is another server than the one that was armed: its system identifier "
+            f"is {slot.system_identifier}, not {position.system_identifier}.",
+            cure,
+        )
+    if not slot.exists or slot.confirmed is None:
+        raise SlotLostError(f"The slot {position.slot} is gone from the {sender}.", cure)
+    if slot.wal_status == "lost":
+        raise SlotLostError(
+            f"The {sender} has invalidated the slot {position.slot}: the log it needs is gone.",
+            cure,
+        )
+    if slot.confirmed > position.lsn:
+        raise SlotLostError(
+            f"The slot {position.slot} stands at {lsn_text(slot.confirmed)}, behind which the "
+            f"receiver's position {lsn_text(position.lsn)} lies: somebody else advanced it or "
+            "made it anew.",
+            cure,
+        )
+
+
+def flush(helper: Connection) -> None:
+    """Bring the sender's log to disk up to here, with a tiny transaction."""
+    with helper.transaction():
+        helper.execute("SET LOCAL synchronous_commit = on")
+        helper.execute("SELECT pg_logical_emit_message(true, 'failback_flush', '')")
+
+
+def peek(
+    helper: Connection,
+    *,
+    slot: str,
+    publication: str,
+    upto: int,
+    limit: int | None,
+    binary: bool,
+    decoder: Decoder,
+) -> Changes:
+    """Read the slot up to a position, without moving it.
+
+    Args:
+        helper: a session in autocommit mode on the side that has the slot.
+        slot: the slot's name.
+        publication: the publication's name.
+        upto: transactions that committed before this position are complete.
+        limit: stop at the first commit after so many messages; None reads all.
+        binary: whether values are asked for in binary form.
+        decoder: takes the messages.
+
+    Raises:
+        SlotBusyError: another session reads the slot, and goes on doing so.
+        SlotLostError: the server refuses to read it any more.
+    """
+    query = sql.SQL(statement("peek")).format(
+        slot=sql.Literal(slot),
+        upto=sql.Literal(lsn_text(upto)),
+        limit=sql.Literal(limit),
+        publication=sql.Literal(publication),
+        binary=sql.Literal("true" if binary else "false"),
+    )
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            with helper.cursor() as cursor, cursor.copy(query) as rows:
+                return decoder.consume(_messages(rows))
+        except psycopg.errors.ObjectInUse as error:
+            _wait_or_give_up(slot, deadline, error)
+        except psycopg.errors.UndefinedObject as error:
+            raise SlotLostError(f"The slot {slot} cannot be read: {error}.") from error
+        except psycopg.errors.ObjectNotInPrerequisiteState as error:
+            raise SlotLostError(
+                f"The slot {slot} cannot be read any more: {error.diag.message_primary}.",
+                "Compare both sides (`failback sync verify`), then run `failback arm` again.",
+            ) from error
+
+
+def advance(helper: Connection, slot: str, lsn: int) -> None:
+    """Let the server forget what lies before a position. Never moves back.
+
+    Raises:
+        SlotBusyError: another session reads the slot, and goes on doing so.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            # The function refuses to go back, and to go beyond what is on disk.
+            helper.execute(statement("advance"), {"slot": slot, "lsn": lsn_text(lsn)})
+        except psycopg.errors.ObjectInUse as error:
+            _wait_or_give_up(slot, deadline, error)
+        else:
+            return
+
+
+def _messages(rows: psycopg.Copy) -> Iterator[bytes]:
+    """The only field of each row. The server sends each row as a message of its own."""
+    for row in rows:
+        message = bytes(row)
+        if message.startswith(_COPY_SIGNATURE):
+            message = message[_COPY_HEADER:]
+        if len(message) > _FIELD_START:
+            yield message[_FIELD_START:]
+
+
+def _wait_or_give_up(slot: str, deadline: float, error: psycopg.Error) -> None:
+    """A killed consumer's session may linger for a moment."""
+    if time.monotonic() >= deadline:
+        raise SlotBusyError(
+            f"The slot {slot} is being read by another session: {error.diag.message_primary}.",
+            "It goes on by itself when that session ends.",
+        ) from error
+    time.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,282 @@
+"""The reverse sync as activities and the CLI use it: one object, blocking, thread-safe.
+
+Changes when `failback.ports.ReverseSyncEngine` does. The work is done in the modules beside it.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from failback.errors import ConfigurationError, NotArmedError, SlotBusyError
+from failback.models.common import Outcome, Side
+from failback.models.sync import (
+    ArmReport,
+    BatchReport,
+    CanaryReport,
+    DisarmReport,
+    DrainReport,
+    FenceReport,
+    SyncStatus,
+)
+from failback.reverse_sync import (
+    arming,
+    batch,
+    canary,
+    drain,
+    fence,
+    position,
+    preflight,
+    safety,
+    sequences,
+    status,
+)
+from failback.reverse_sync.capture import advance
+from failback.reverse_sync.catalogue import OWN_SCHEMA
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.control import Control
+from failback.reverse_sync.lane import Lane
+from failback.reverse_sync.pgoutput import lsn_text
+from failback.reverse_sync.pulse import Progress, Pulse
+from failback.reverse_sync.settings import SyncSettings
+
+_WAYS = frozenset({None, "slot"})
+_ADVANCE_SECONDS = 10.0
+
+
+class ReverseSync:
+    """Carries the sender's changes to the receiver, and keeps both sides' fences.
+
+    Sessions are kept open between calls and opened again after a failure. Batches go one at a
+    time, between processes as well; a drain goes before continuous batches.
+
+    Args:
+        settings: what to carry between which databases.
+    """
+
+    def __init__(self, settings: SyncSettings) -> None:
+        self.settings = settings
+        self._direction = settings.direction
+        self._control = Control(settings.servers)
+        self._lane = Lane(settings.servers, settings.direction)
+        self._lane_lock = threading.Lock()
+        self._draining = threading.Event()
+        self._receiver_advanced = 0.0
+
+    def arm(self, capture: str | None = None) -> ArmReport:
+        """Install fence and capture, fence the receiver, prove both with a canary.
+
+        Idempotent; arming again for other tables adds and removes them, and a table that is
+        added is copied whole by the next batch. A refusal changes nothing.
+
+        Args:
+            capture: the way to capture changes; `slot` is the one there is.
+
+        Raises:
+            ConfigurationError: another way was asked for.
+            FailbackError: whatever `preflight.examine` or `arming.install` finds.
+        """
+        if capture not in _WAYS:
+            raise ConfigurationError(
+                f"There is no way of capture {capture}.", "Leave it out, or write slot."
+            )
+        settings, direction = self.settings, self._direction
+        with self._alone() as sessions:
+            sender, receiver = sessions[direction.sender], sessions[direction.receiver]
+            plan = preflight.examine(settings, sender, receiver)
+            installed = arming.install(settings, plan, sender, receiver)
+        fenced = self.raise_fence(direction.receiver, grace_seconds=1.0)
+        flown = self.canary()
+        good = fenced.outcome is Outcome.SUCCEEDED and flown.outcome is Outcome.SUCCEEDED
+        warnings = list(installed.warnings)
+        if fenced.outcome is not Outcome.SUCCEEDED:
+            warnings.append(f"the fence of the {direction.receiver.value}: {fenced.detail}")
+        return ArmReport(
+            outcome=Outcome.SUCCEEDED if good else Outcome.FAILED,
+            capture="slot",
+            why="logical decoding tells every commit and costs the writers nothing more",
+            tables=installed.tables,
+            slot=installed.slot,
+            position=lsn_text(installed.lsn),
+            canary=flown,
+            warnings=tuple(warnings),
+        )
+
+    def disarm(self) -> DisarmReport:
+        """Remove everything that arming made on both sides, and let both take writes.
+
+        Raises:
+            SafetyRuleError: the sender is fenced and its tail is not empty.
+        """
+        direction = self._direction
+        safety.may_disarm(self.settings, self._control)
+        with self._alone() as sessions, self._lane_lock:
+            self._lane.close()
+            removed = arming.remove(
+                self.settings, sessions[direction.sender], sessions[direction.receiver]
+            )
+        return DisarmReport(removed=removed)
+
+    def status(self, *, canary: bool = False) -> SyncStatus:
+        """Readiness, with everything that would block a rollback."""
+        flown = self.canary() if canary else None
+        with self._control.both() as sessions:
+            found = status.read(self.settings, sessions)
+        return found.model_copy(update={"canary": flown})
+
+    def warm(self) -> None:
+        """Open sessions and read catalogues, so that the next call starts at once."""
+        with self._control.both(), self._lane_lock:
+            self._lane.warm()
+
+    def run_batch(self) -> BatchReport:
+        """Carry one batch over; stands aside, and says so, where another consumer is at work.
+
+        Raises:
+            NotArmedError: nothing is armed.
+            SlotLostError: changes may be missing.
+            SlotBusyError: a session that is no consumer of ours keeps reading the slot.
+            SchemaDriftError: the two schemas differ in a way that would lose data.
+            TableRefusedError: the receiver refuses rows that the sender has.
+        """
+        if self._draining.is_set() or not self._lane_lock.acquire(blocking=False):
+            return BatchReport(position="", skipped="another consumer holds the stream")
+        try:
+            report = batch.run(
+                self._lane,
+                batch.Order(self.settings.object_name, limit=self.settings.batch_changes),
+            )
+            if not report.skipped:
+                self._advance_receiver()
+            return report
+        finally:
+            self._lane_lock.release()
+
+    def drain(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
+        """Batches until the receiver has all that the sender has committed by now.
+
+        Args:
+            deadline_seconds: after so long the answer is `inconclusive`.
+            progress: told about twice a second that work goes on; may raise to stop it.
+
+        Raises:
+            SlotBusyError: another consumer keeps the stream.
+            FailbackError: as `run_batch`.
+        """
+        with self._first(deadline_seconds), Pulse(progress, self._lane.cancel) as pulse:
+            return drain.run(
+                self._lane,
+                self.settings.object_name,
+                limit=self.settings.batch_changes,
+                deadline_seconds=deadline_seconds,
+                pulse=pulse,
+            )
+
+    def drain_late(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
+        """As `drain`, against a receiver that takes writes: conflicts are parked."""
+        return self.drain(deadline_seconds, progress)
+
+    def synchronise_sequences(self) -> int:
+        """Set the receiver's sequences beyond both sides', with head-room; how many moved."""
+        direction = self._direction
+        with self._control.both() as sessions:
+            receiver = sessions[direction.receiver]
+            names = position.armed_names(receiver, direction)
+            schemas = {name.partition(".")[0] for name in names} - {OWN_SCHEMA}
+            return sequences.synchronise(
+                sessions[direction.sender], receiver, schemas, self.settings.sequence_headroom
+            )
+
+    def raise_fence(self, side: Side, grace_seconds: float) -> FenceReport:
+        """Refuse new writes, wait for those in flight, prove it. Ends stragglers."""
+        with self._control.session(side) as session:
+            return fence.raise_(
+                self.settings.servers,
+                side,
+                grace_seconds,
+                self.settings.writer_roles(side),
+                connection=session,
+            )
+
+    def lift_fence(self, side: Side, accepted: str = "") -> FenceReport:
+        """Let writes in.
+
+        Args:
+            side: whose fence to lift.
+            accepted: who, or which policy, accepts that this side lacks what is in the tail.
+
+        Raises:
+            SafetyRuleError: a rule forbids it; the rule's name is part of the cause.
+        """
+        direction = self._direction
+        safety.may_lift(self.settings, self._control, side, accepted)
+        with self._control.session(side) as session:
+            if side is direction.receiver:
+                position.mark_writable(session, direction)
+            report = fence.lift(self.settings.servers, side, connection=session)
+        if side is direction.sender:
+            with self._control.session(direction.receiver) as receiver:
+                position.mark_receiving(receiver, direction)
+        return report
+
+    def fenced(self, side: Side) -> bool:
+        """Whether a side refuses writes now; a side without a fence does not."""
+        with self._control.session(side) as session:
+            return fence.is_up(session) is True
+
+    def canary(self) -> CanaryReport:
+        """Write, update and delete a row on the sender, and see each on the receiver."""
+        with self._control.both() as sessions:
+            return canary.fly(
+                sessions[self._direction.sender],
+                sessions[self._direction.receiver],
+                self.run_batch,
+            )
+
+    def close(self) -> None:
+        """Give the sessions back; the next call opens new ones."""
+        self._control.close()
+        with self._lane_lock:
+            self._lane.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[dict[Side, Connection]]:
+        """Sessions of their own for arming and disarming; nobody else is at it."""
+        servers, direction = self.settings.servers, self._direction
+        with (
+            contextlib.closing(servers.connect(Side.SOURCE, autocommit=True)) as source,
+            contextlib.closing(servers.connect(Side.TARGET, autocommit=True)) as target,
+        ):
+            sessions = {Side.SOURCE: source, Side.TARGET: target}
+            position.take_arming(sessions[direction.receiver])
+            with servers.explaining(direction.sender):
+                yield sessions
+
+    @contextmanager
+    def _first(self, wait_seconds: float) -> Iterator[None]:
+        """Hold the lane; continuous batches of this process stand aside meanwhile."""
+        self._draining.set()
+        try:
+            if not self._lane_lock.acquire(timeout=max(0.0, wait_seconds)):
+                raise SlotBusyError(
+                    f"A batch of this process has held the stream for {wait_seconds:.1f} s.",
+                    "It goes on by itself when that one has committed.",
+                )
+            try:
+                yield
+            finally:
+                self._lane_lock.release()
+        finally:
+            self._draining.clear()
+
+    def _advance_receiver(self) -> None:
+        """Let the receiver forget its own log, as long as nobody but us writes there."""
+        now = time.monotonic()
+        if now - self._receiver_advanced < _ADVANCE_SECONDS:
+            return
+        self._receiver_advanced = now
+        with contextlib.suppress(NotArmedError, SlotBusyError):
+            held = position.read(self._lane.writer, self._direction)
+            if held.receiver_lsn is None:
+                advance(self._lane.writer, held.receiver_slot, held.receiver_now)

@@ -1,0 +1,222 @@
+"""The sessions that a consumer of the stream works with, and what they have read already.
+
+Changes when a batch needs another session, or something else is kept between batches.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from failback.errors import SchemaDriftError
+from failback.models.common import Side
+from failback.reverse_sync import position
+from failback.reverse_sync.catalogue import read_named
+from failback.reverse_sync.connections import Connection, Servers
+from failback.reverse_sync.direction import Direction
+from failback.reverse_sync.matching import TablePair, match, refuse
+from failback.reverse_sync.pgoutput import Relation
+from failback.reverse_sync.staging import Staging
+from failback.reverse_sync.statements import statement
+
+
+@dataclass(frozen=True)
+class Armed:
+    """The armed tables as both catalogues had them, and how to notice that they changed."""
+
+    digest: str
+    """Of the names that are armed, as the position tells it."""
+    pairs: Mapping[str, TablePair]
+    """By `schema.table`."""
+    by_oid: Mapping[int, TablePair]
+    """By the oid that the stream uses: of the table, or of each of its partitions."""
+    others: frozenset[int]
+    """Oids that are known to belong to no armed table."""
+    sent: Mapping[int, str]
+    """Fingerprints of the sender's tables by oid."""
+    received: Mapping[int, str]
+    """Fingerprints of the receiver's tables by oid."""
+
+    @property
+    def binary_keys(self) -> bool:
+        """Whether the stream's values can be asked for in binary form."""
+        return all(pair.binary_key for pair in self.pairs.values())
+
+    def key_columns(self, relation: Relation) -> tuple[str, ...] | None:
+        """The key of a relation of the stream; None for a table that is not armed.
+
+        Raises:
+            UnknownRelation: the catalogues were read before there was such a relation.
+        """
+        pair = self.by_oid.get(relation.oid)
+        if pair is not None:
+            return pair.key
+        if relation.oid not in self.others:
+            raise UnknownRelation(relation.oid)
+        return None
+
+
+class UnknownRelation(Exception):  # noqa: N818 - not an error: catalogues are read again
+    """The stream tells of a relation, by its oid, that the catalogues did not have."""
+
+
+class Lane:
+    """Three sessions: one reads rows, one reads the slot, one writes on the receiver.
+
+    All are in autocommit mode; a batch begins and ends its transactions itself. Not
+    thread-safe: its user holds a lock.
+    """
+
+    def __init__(self, servers: Servers, direction: Direction) -> None:
+        self.servers = servers
+        self.direction = direction
+        self._sessions: dict[str, Connection] = {}
+        self._staging: dict[str, Staging] = {}
+        self._armed: Armed | None = None
+        self._others: set[int] = set()
+
+    @property
+    def reader(self) -> Connection:
+        """On the sender, for the snapshot and the rows."""
+        return self._session("reader")
+
+    @property
+    def helper(self) -> Connection:
+        """On the sender, for the slot."""
+        return self._session("helper")
+
+    @property
+    def writer(self) -> Connection:
+        """On the receiver."""
+        return self._session("writer")
+
+    @property
+    def read_keys(self) -> Staging:
+        """The reader's key tables."""
+        return self._staged("reader")
+
+    @property
+    def write_keys(self) -> Staging:
+        """The writer's key tables."""
+        return self._staged("writer")
+
+    def armed(self, names: Callable[[], tuple[str, ...]], digest: str) -> Armed:
+        """The armed tables, read again only when others are armed.
+
+        Raises:
+            SchemaDriftError: a table is missing, or differs so that data would be lost.
+        """
+        if self._armed is None or self._armed.digest != digest:
+            self._armed = self._read_armed(names(), digest)
+        return self._armed
+
+    def forget(self, relation: int | None = None) -> None:
+        """Read catalogues again at the next use.
+
+        Args:
+            relation: an oid that belongs to no armed table unless they say so then, as that of
+                a new partition; a relation that was dropped has no rows to be carried over.
+        """
+        self._armed = None
+        if relation is not None:
+            self._others.add(relation)
+        # A key table has the types that the key had when it was made.
+        self._drop("reader")
+        self._drop("writer")
+
+    def sessions(self) -> tuple[tuple[Connection, Side], ...]:
+        """The open sessions, the writer first, each with its side."""
+        return tuple(
+            (self._sessions[name], self._side(name))
+            for name in ("writer", "reader", "helper")
+            if name in self._sessions
+        )
+
+    def settle(self, *, committed: bool) -> None:
+        """The batch's transactions ended on both sides."""
+        for staging in self._staging.values():
+            staging.settle(committed=committed)
+
+    def warm(self) -> None:
+        """Open the sessions, read the catalogues and make the key tables.
+
+        Raises:
+            NotArmedError: nothing is armed.
+            SchemaDriftError: a table is missing, or differs so that data would be lost.
+        """
+        held = position.read(self.writer, self.direction)
+        armed = self.armed(lambda: position.armed_names(self.writer, self.direction), held.tables)
+        for pair in armed.pairs.values():
+            self.read_keys.prepare(pair.sent, pair.key)
+            self.write_keys.prepare(pair.received, pair.key)
+        self.settle(committed=True)
+
+    def cancel(self) -> None:
+        """End the statements at work, from another thread."""
+        for session, _ in self.sessions():
+            with contextlib.suppress(psycopg.Error):
+                session.cancel_safe()
+
+    def close(self) -> None:
+        """Give the sessions back."""
+        for name in tuple(self._sessions):
+            self._drop(name)
+        self._armed = None
+
+    def _read_armed(self, names: tuple[str, ...], digest: str) -> Armed:
+        sent = read_named(self.helper, names)
+        received = read_named(self.writer, names)
+        gone = [name for name in names if name not in sent]
+        if gone:
+            raise SchemaDriftError(
+                f"The {self.direction.sender.value} has no table {', '.join(gone)} any more.",
+                "Exclude it and run `failback arm` again, or create it anew.",
+            )
+        pairs, problems = match(sent.values(), received, self.direction)
+        refuse(problems, SchemaDriftError)
+        by_oid = {}
+        for pair in pairs:
+            by_oid[pair.sent.oid] = pair
+            for partition in pair.sent.partitions:
+                by_oid[partition.oid] = pair
+        return Armed(
+            digest=digest,
+            pairs={pair.qualified: pair for pair in pairs},
+            by_oid=by_oid,
+            others=frozenset(self._others.difference(by_oid)),
+            sent=fingerprints(self.helper, [pair.sent.oid for pair in pairs]),
+            received=fingerprints(self.writer, [pair.received.oid for pair in pairs]),
+        )
+
+    def _session(self, name: str) -> Connection:
+        connection = self._sessions.get(name)
+        if connection is not None and (
+            connection.closed or connection.info.transaction_status is TransactionStatus.UNKNOWN
+        ):
+            self._drop(name)
+            connection = None
+        if connection is None:
+            connection = self.servers.connect(self._side(name), autocommit=True)
+            self._sessions[name] = connection
+            self._staging[name] = Staging(connection)
+        return connection
+
+    def _side(self, name: str) -> Side:
+        return self.direction.receiver if name == "writer" else self.direction.sender
+
+    def _staged(self, name: str) -> Staging:
+        self._session(name)
+        return self._staging[name]
+
+    def _drop(self, name: str) -> None:
+        connection = self._sessions.pop(name, None)
+        self._staging.pop(name, None)
+        if connection is not None:
+            connection.close()
+
+
+def fingerprints(connection: Connection, oids: list[int]) -> dict[int, str]:
+    """One value per table that changes when its columns do."""
+    return dict(connection.execute(statement("fingerprint"), {"tables": oids}).fetchall())

@@ -1,0 +1,191 @@
+"""How far a stream has been applied: what the receiver holds, committed with the data.
+
+Changes when something else has to be remembered between two batches.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+
+from failback.errors import NotArmedError, SlotBusyError, SlotLostError
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.direction import Direction
+from failback.reverse_sync.pgoutput import lsn_number, lsn_text
+from failback.reverse_sync.statements import statement
+
+# Advisory locks are pairs of 32-bit numbers: "fail" in ASCII, and which agreement it is.
+_SPACE = 0x6661696C
+_CONSUMER, _PRIORITY, _ARMING = 1, 2, 3
+_PAUSE_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class StreamPosition:
+    """A stream's row on the receiver, with the receiver's log position of the same moment."""
+
+    slot: str
+    system_identifier: int
+    """Of the sender; another server under the same name is another history."""
+    lsn: int
+    batch: int
+    updated_at: datetime
+    receiver_slot: str
+    receiver_lsn: int | None
+    """Where the receiver began to take writes again; None while it does not."""
+    receiver_now: int
+    copy_whole: frozenset[str]
+    """Tables to be copied whole by the next batch."""
+    tables: str
+    """A digest of the names of the armed tables."""
+
+
+def read(connection: Connection, direction: Direction) -> StreamPosition:
+    """The stream's position.
+
+    Raises:
+        NotArmedError: there is none.
+    """
+    try:
+        row = connection.execute(statement("position_read"), {"stream": direction.name}).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        row = None
+    if row is None:
+        raise NotArmedError(
+            f"Nothing is armed: the {direction.receiver.value} holds no position of the stream "
+            f"{direction.name}.",
+            "Run `failback arm` first.",
+        )
+    return StreamPosition(
+        slot=row[0],
+        system_identifier=row[1],
+        lsn=lsn_number(row[2]),
+        batch=row[3],
+        updated_at=row[4],
+        receiver_slot=row[5],
+        receiver_lsn=None if row[6] is None else lsn_number(row[6]),
+        receiver_now=lsn_number(row[7]),
+        copy_whole=frozenset(row[8]),
+        tables=row[9],
+    )
+
+
+def armed_names(connection: Connection, direction: Direction) -> tuple[str, ...]:
+    """The tables whose history is known, as `schema.table`."""
+    rows = connection.execute(
+        "SELECT name FROM failback.stream_table WHERE stream = %s ORDER BY name", [direction.name]
+    )
+    return tuple(name for (name,) in rows.fetchall())
+
+
+def write(
+    connection: Connection, direction: Direction, lsn: int, *, changes: int = 0, keys: int = 0
+) -> None:
+    """Move the position forward, in the transaction that applies what lies before it.
+
+    Raises:
+        SlotLostError: the receiver holds a later position already.
+    """
+    moved = connection.execute(
+        statement("position_write"),
+        {"stream": direction.name, "lsn": lsn_text(lsn), "changes": changes, "keys": keys},
+    )
+    if moved.rowcount != 1:
+        raise SlotLostError(
+            f"The position of {direction.name} would go back to {lsn_text(lsn)}.",
+            "Two consumers used the stream at once; verify both sides before you go on.",
+        )
+
+
+def mark_writable(connection: Connection, direction: Direction) -> None:
+    """The receiver is about to take writes: its own changes count from here.
+
+    Called while it is still fenced. A mark that is there already stays.
+    """
+    connection.execute(statement("position_writable"), {"stream": direction.name})
+
+
+def mark_receiving(connection: Connection, direction: Direction) -> None:
+    """The receiver takes no writes of its own any more."""
+    connection.execute(
+        "UPDATE failback.stream SET receiver_lsn = NULL WHERE name = %s", [direction.name]
+    )
+
+
+def take(connection: Connection, *, wait_seconds: float = 0.0, priority: bool = False) -> bool:
+    """Become the stream's only consumer until the transaction ends.
+
+    A consumer with priority announces itself first, with `prefer`, and then waits; one without
+    stands aside at once.
+
+    Returns:
+        False when this consumer has no priority, and another one is waiting or at work.
+
+    Raises:
+        SlotBusyError: another consumer kept the stream for longer than `wait_seconds`.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        row = connection.execute(
+            statement("position_take"),
+            {"priority": priority, "space": _SPACE, "urgent": _PRIORITY, "consumer": _CONSUMER},
+        ).fetchone()
+        if row is not None and row[0]:
+            return True
+        if not priority:
+            return False
+        if time.monotonic() >= deadline:
+            raise _busy(wait_seconds)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def prefer(connection: Connection, wait_seconds: float) -> None:
+    """Announce a consumer with priority, until `unprefer` or the session's end.
+
+    Waits for the batch that is at work; while it waits no new one begins.
+
+    Args:
+        connection: a session in autocommit mode on the receiver.
+        wait_seconds: after so long it is an error.
+
+    Raises:
+        SlotBusyError: another consumer kept the stream for longer.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(
+                sql.SQL("SET LOCAL lock_timeout = {}").format(
+                    sql.Literal(max(1, round(wait_seconds * 1000)))
+                )
+            )
+            connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", [_SPACE, _PRIORITY])
+    except psycopg.errors.LockNotAvailable as error:
+        raise _busy(wait_seconds) from error
+
+
+def unprefer(connection: Connection) -> None:
+    """Take the announcement back."""
+    connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", [_SPACE, _PRIORITY])
+
+
+def _busy(seconds: float) -> SlotBusyError:
+    return SlotBusyError(
+        f"Another consumer has held the stream for {seconds:.1f} s.",
+        "It goes on by itself when that one has committed its batch.",
+    )
+
+
+def take_arming(connection: Connection) -> None:
+    """Become the only one who arms or disarms, until the session ends.
+
+    Raises:
+        SlotBusyError: somebody else is at it.
+    """
+    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", [_SPACE, _ARMING]).fetchone()
+    if row is None or not row[0]:
+        raise SlotBusyError(
+            "Another failback is arming or disarming this database right now.",
+            "Wait until it has finished, then look at `failback sync status`.",
+        )

@@ -1,0 +1,141 @@
+"""Everything that would make arming fail, found before anything is changed.
+
+Changes when arming has another precondition.
+"""
+
+from dataclasses import dataclass
+
+from failback.errors import (
+    AlreadyArmedError,
+    FenceUpError,
+    NotArmedError,
+    SchemaDriftError,
+    TableRefusedError,
+)
+from failback.models.common import Side
+from failback.reverse_sync import fence, matching, position, rights
+from failback.reverse_sync.catalogue import Table, read_named, read_tables
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.matching import TablePair
+from failback.reverse_sync.position import StreamPosition
+from failback.reverse_sync.settings import SyncSettings
+from failback.reverse_sync.statements import statement
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What arming will do, after every check has passed."""
+
+    pairs: tuple[TablePair, ...]
+    held: StreamPosition | None
+    """The position of a stream that is armed already."""
+    known: frozenset[str]
+    """Tables that are armed already."""
+    foreign: frozenset[str]
+    """Tables of the receiver that failback does not own there."""
+
+    @property
+    def sent(self) -> tuple[Table, ...]:
+        """The tables as the sender has them."""
+        return tuple(pair.sent for pair in self.pairs)
+
+    @property
+    def received(self) -> tuple[Table, ...]:
+        """The tables as the receiver has them."""
+        return tuple(pair.received for pair in self.pairs)
+
+    @property
+    def owned(self) -> tuple[Table, ...]:
+        """The receiver's tables that can be published there."""
+        return tuple(
+            table
+            for table in self.received
+            if table.qualified not in self.foreign and table.key and not table.unlogged
+        )
+
+
+def examine(settings: SyncSettings, sender: Connection, receiver: Connection) -> Plan:
+    """Check everything. Reads only.
+
+    Raises:
+        AlreadyArmedError: another estate has armed one of the databases, or has the slot.
+        UnknownTablePatternError: a pattern matches no table.
+        TableRefusedError: a table cannot be captured.
+        SchemaDriftError: the receiver's schema would lose or change data.
+        MissingRightError: a right or a server setting is missing.
+        FenceUpError: the sender is fenced: a rollback is at work, or was.
+    """
+    direction = settings.direction
+    sides = {direction.sender: sender, direction.receiver: receiver}
+    for side, connection in sides.items():
+        _check_owner(connection, side, settings)
+    tables = read_tables(sender, settings.include, settings.exclude)
+    matching.refuse(matching.refusals(tables, direction.sender), TableRefusedError)
+    counterparts = read_named(receiver, (table.qualified for table in tables))
+    pairs, problems = matching.match(tables, counterparts, direction)
+    matching.refuse(problems, SchemaDriftError)
+    foreign = _check_rights(settings, sides, pairs)
+    if fence.is_up(sender):
+        raise FenceUpError(
+            f"The fence of the {direction.sender.value} is up: a rollback has taken it out of "
+            "service.",
+            f"`failback fence lift {direction.sender.value}` when it shall be live again.",
+        )
+    try:
+        held = position.read(receiver, direction)
+        known = frozenset(position.armed_names(receiver, direction))
+    except NotArmedError:
+        held, known = None, frozenset()
+    return Plan(pairs, held, known, foreign)
+
+
+def _check_rights(
+    settings: SyncSettings, sides: dict[Side, Connection], pairs: tuple[TablePair, ...]
+) -> frozenset[str]:
+    """Raise for whatever is missing; returns the receiver's tables that are not ours."""
+    lacks: list[rights.Lack] = []
+    foreign: tuple[str, ...] = ()
+    for side, connection in sides.items():
+        ours = _slot(connection, settings.object_name) is not None
+        lacks += rights.server_lacks(
+            connection, side, settings.direction, slots_needed=0 if ours else 1
+        )
+        sending = side is settings.direction.sender
+        tables = [pair.sent if sending else pair.received for pair in pairs]
+        missing, not_owned = rights.table_lacks(connection, side, settings.direction, tables)
+        lacks += missing
+        lacks += rights.sequence_lacks(
+            connection, side, settings.direction, sorted({table.schema for table in tables})
+        )
+        if not sending:
+            foreign = not_owned
+    rights.refuse(lacks)
+    return frozenset(foreign)
+
+
+def _check_owner(connection: Connection, side: Side, settings: SyncSettings) -> None:
+    """Whether the database and the slot's name are ours or free."""
+    exists = connection.execute("SELECT to_regclass('failback.estate')").fetchone()
+    owner = None
+    if exists is not None and exists[0] is not None:
+        owner = connection.execute("SELECT name FROM failback.estate").fetchone()
+    if owner is not None and owner[0] != settings.estate:
+        raise AlreadyArmedError(
+            f"The {side.value} database is armed already, by the estate {owner[0]}.",
+            f"Run `failback disarm` with that estate's configuration first, or correct `estate` "
+            f"(it says {settings.estate}).",
+        )
+    slot = _slot(connection, settings.object_name)
+    if slot is not None and (owner is None or slot != (connection.info.dbname, "pgoutput")):
+        raise AlreadyArmedError(
+            f"The {side.value} has a slot {settings.object_name} already, in the database "
+            f"{slot[0]}, and it was not made for this estate.",
+            f"Choose another name for `estate`, or drop the slot: "
+            f"SELECT pg_drop_replication_slot('{settings.object_name}').",
+        )
+
+
+def _slot(connection: Connection, name: str) -> tuple[str, str] | None:
+    """(database, plugin) of the slot of this name, in whatever database; None without one."""
+    row = connection.execute(statement("slot_owner"), {"slot": name}).fetchone()
+    return None if row is None else (row[0], row[1])

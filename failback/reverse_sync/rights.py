@@ -1,0 +1,156 @@
+"""What failback's roles must be allowed to do, checked before anything is changed.
+
+Changes when the reverse sync needs another right.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from failback.errors import MissingRightError
+from failback.models.common import Side
+from failback.reverse_sync.catalogue import Table
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.direction import Direction
+from failback.reverse_sync.statements import statement
+
+_COLUMN_LISTS = 150_000
+
+
+class Lack(NamedTuple):
+    """Something that is missing, and what to run."""
+
+    what: str
+    cure: str
+
+
+def server_lacks(
+    connection: Connection, side: Side, direction: Direction, *, slots_needed: int
+) -> list[Lack]:
+    """What the server and failback's role on it do not allow."""
+    row = connection.execute(statement("rights_server")).fetchone()
+    if row is None:
+        return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
+    version, wal_level, replication, may_create, may_replicate, free_slots = row
+    user = connection.info.user
+    lacks = []
+    if version < _COLUMN_LISTS:
+        lacks.append(
+            Lack(
+                f"the {side.value} is PostgreSQL {version // 10_000}, which publishes no columns",
+                "Upgrade it to 15 or later",
+            )
+        )
+    if wal_level != "logical":
+        lacks.append(
+            Lack(
+                f"wal_level of the {side.value} is {wal_level}",
+                f"On the {side.value} run ALTER SYSTEM SET wal_level = logical, and restart it",
+            )
+        )
+    if not replication:
+        lacks.append(
+            Lack(
+                f"{user} may not replicate on the {side.value}",
+                f"On the {side.value} run ALTER ROLE {user} REPLICATION",
+            )
+        )
+    if not may_create:
+        database = connection.info.dbname
+        lacks.append(
+            Lack(
+                f"{user} may not create objects in the database {database} of the {side.value}",
+                f"On the {side.value} run GRANT CREATE ON DATABASE {database} TO {user}",
+            )
+        )
+    if not may_replicate and side is direction.receiver:
+        lacks.append(
+            Lack(
+                f"{user} may not set session_replication_role on the {side.value}",
+                f"On the {side.value} run GRANT SET ON PARAMETER session_replication_role TO "
+                f"{user}",
+            )
+        )
+    if free_slots < slots_needed:
+        lacks.append(
+            Lack(
+                f"all replication slots of the {side.value} are taken",
+                f"Raise max_replication_slots on the {side.value}, or drop an unused slot",
+            )
+        )
+    return lacks
+
+
+def table_lacks(
+    connection: Connection, side: Side, direction: Direction, tables: Sequence[Table]
+) -> tuple[list[Lack], tuple[str, ...]]:
+    """What failback's role may not do with the tables, and which tables it does not own.
+
+    On the sender a table that is not owned cannot be published; on the receiver it can be
+    written, but carries no fence, and its own changes are not told.
+    """
+    user = connection.info.user
+    lacks, foreign = [], []
+    rows = connection.execute(
+        statement("rights_tables"), {"tables": [table.oid for table in tables]}
+    ).fetchall()
+    for name, may_read, may_write, owned, hidden, owner in rows:
+        sending = side is direction.sender
+        if not (may_read if sending else may_write):
+            rights = "SELECT" if sending else "SELECT, INSERT, DELETE"
+            lacks.append(
+                Lack(
+                    f"{user} may not {'read' if sending else 'write'} {name} on the {side.value}",
+                    f"On the {side.value} run GRANT {rights} ON {name} TO {user}",
+                )
+            )
+        if hidden:
+            lacks.append(
+                Lack(
+                    f"row security hides rows of {name} from {user} on the {side.value}",
+                    f"On the {side.value} run ALTER ROLE {user} BYPASSRLS",
+                )
+            )
+        if not owned:
+            foreign.append(name)
+            if sending:
+                lacks.append(
+                    Lack(
+                        f"{user} does not own {name} on the {side.value}, and so may not publish "
+                        "it or put the fence on it",
+                        f"On the {side.value} run GRANT {owner} TO {user}",
+                    )
+                )
+    return lacks, tuple(foreign)
+
+
+def sequence_lacks(
+    connection: Connection, side: Side, direction: Direction, schemas: Sequence[str]
+) -> list[Lack]:
+    """Sequences that could not be read, or on the receiver not be set."""
+    user = connection.info.user
+    rows = connection.execute(statement("rights_sequences"), {"schemas": list(schemas)}).fetchall()
+    lacks = []
+    for name, may_read, may_set in rows:
+        setting = side is direction.receiver
+        if may_read and (may_set or not setting):
+            continue
+        lacks.append(
+            Lack(
+                f"{user} may not {'set' if setting else 'read'} {name} on the {side.value}",
+                f"On the {side.value} run GRANT SELECT{', UPDATE' if setting else ''} "
+                f"ON SEQUENCE {name} TO {user}",
+            )
+        )
+    return lacks
+
+
+def refuse(lacks: Sequence[Lack]) -> None:
+    """Raise one error that names everything missing; do nothing where nothing is.
+
+    Raises:
+        MissingRightError: something is missing.
+    """
+    if lacks:
+        cause = "; ".join(what for what, _ in lacks)
+        cures = "; ".join(dict.fromkeys(cure for _, cure in lacks))
+        raise MissingRightError(f"{cause[0].upper()}{cause[1:]}.", f"{cures}.")

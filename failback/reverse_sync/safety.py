@@ -1,0 +1,81 @@
+"""The rules that are checked before a fence is lifted or the reverse path is removed.
+
+Changes when a rule does. The rules' names are part of the errors, so that they can be looked up.
+"""
+
+from failback.errors import NotArmedError, SafetyRuleError, UnreachableError
+from failback.models.common import Side
+from failback.reverse_sync import fence, position, tail
+from failback.reverse_sync.control import Control
+from failback.reverse_sync.settings import SyncSettings
+
+ONE_WRITER = "one_writer"
+TAIL_DRAINED = "tail_drained"
+
+
+def may_lift(settings: SyncSettings, control: Control, side: Side, accepted: str) -> None:
+    """Whether one side may take writes.
+
+    Args:
+        settings: the estate's.
+        control: sessions on both sides.
+        side: whose fence is to be lifted.
+        accepted: who, or which policy, accepts that the other side's tail is not empty.
+
+    Raises:
+        SafetyRuleError: `one_writer` where the other side takes writes, `tail_drained` where
+            the other side has changes that this one lacks and nobody accepted that.
+    """
+    other = side.other
+    try:
+        with control.session(other) as session:
+            if fence.is_up(session) is False:
+                raise SafetyRuleError(
+                    f"Rule {ONE_WRITER}: the {other.value} takes writes, so the {side.value} must "
+                    "not.",
+                    f"Fence the {other.value} first.",
+                )
+    except UnreachableError as error:
+        if not accepted:
+            raise SafetyRuleError(
+                f"Rule {TAIL_DRAINED}: the {other.value} does not answer, so nobody knows what "
+                f"the {side.value} lacks ({error.cause})",
+                "Name who accepts that.",
+            ) from error
+        return
+    if not accepted:
+        _require_empty(settings, control, side)
+
+
+def may_disarm(settings: SyncSettings, control: Control) -> None:
+    """Whether nothing would be lost with the slots.
+
+    Raises:
+        SafetyRuleError: `tail_drained` where the sender is fenced and its tail is not empty:
+            that is a rollback which is not over.
+    """
+    with control.session(settings.direction.sender) as session:
+        fenced = fence.is_up(session)
+    if fenced:
+        _require_empty(settings, control, settings.direction.receiver)
+
+
+def _require_empty(settings: SyncSettings, control: Control, side: Side) -> None:
+    """Raise unless the side has all that the other one has."""
+    direction = settings.direction
+    with control.session(direction.receiver) as receiver:
+        try:
+            held = position.read(receiver, direction)
+        except NotArmedError:
+            return
+    known = held.lsn if side is direction.receiver else held.receiver_lsn
+    if known is None:  # the receiver has taken no writes of its own
+        return
+    with control.session(side.other) as session:
+        found = tail.look(session, slot=held.slot, publication=settings.object_name, known=known)
+    copying = held.copy_whole if side is direction.receiver else frozenset()
+    if found.pending or copying:
+        raise SafetyRuleError(
+            f"Rule {TAIL_DRAINED}: the {side.other.value} has changes that the {side.value} lacks.",
+            "Drain the tail (`failback sync run`), or name who accepts its loss.",
+        )

@@ -1,0 +1,8 @@
+-- The slot, and which server this is.
+SELECT (SELECT system_identifier FROM pg_control_system()),
+       s.slot_name IS NOT NULL,
+       s.wal_status,
+       s.confirmed_flush_lsn::text
+FROM (VALUES (%(slot)s)) AS wanted (slot)
+LEFT JOIN pg_replication_slots AS s
+    ON s.slot_name = wanted.slot AND s.database = current_database() AND s.plugin = 'pgoutput'

@@ -1,0 +1,352 @@
+"""Nothing is lost between snapshot, stream, position and slot, whatever happens in between."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from failback.errors import NotArmedError, SlotBusyError, SlotLostError, UnreachableError
+from failback.models.common import Outcome, Side
+from failback.reverse_sync import batch, capture, position
+from failback.reverse_sync.engine import ReverseSync
+from failback.reverse_sync.pgoutput import lsn_number
+
+pytestmark = pytest.mark.servers
+
+Armed = Callable[..., ReverseSync]
+
+LEDGER = "CREATE TABLE ledger (id int PRIMARY KEY, v int, writer text)"
+
+
+@dataclass
+class Writer(threading.Thread):
+    """Writes random short and long transactions, and gives some of them up."""
+
+    dsn: str
+    number: int
+    over: threading.Event
+    committed: int = 0
+    failure: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.choose = random.Random(self.number)
+
+    __hash__ = threading.Thread.__hash__
+
+    def run(self) -> None:
+        try:
+            with psycopg.connect(self.dsn, autocommit=True) as connection:
+                connection.execute("SET deadlock_timeout = '50ms'")
+                while not self.over.is_set():
+                    with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
+                        self.transaction(connection)
+        except BaseException as failure:
+            self.failure = failure
+            raise
+
+    def transaction(self, connection: Any) -> None:
+        with connection.transaction():
+            for _ in range(self.choose.randint(1, 5)):
+                self.change(connection, self.choose.randint(1, 400))
+            if self.choose.random() < 0.3:
+                connection.execute("SELECT pg_sleep(0.02)")  # others commit meanwhile
+            if self.choose.random() < 0.1:
+                raise psycopg.Rollback
+            self.committed += 1
+
+    def change(self, connection: Any, key: int) -> None:
+        insert = (
+            "INSERT INTO ledger VALUES (%(key)s, 0, %(who)s) ON CONFLICT (id) DO UPDATE"
+            " SET v = ledger.v + 1, writer = excluded.writer"
+        )
+        move = "UPDATE ledger SET id = %(key)s + 1000 WHERE id = %(key)s"
+        delete = "DELETE FROM ledger WHERE id IN (%(key)s, %(key)s + 1000)"
+        (query,) = self.choose.choices([insert, move, delete], [5, 2, 2])
+        connection.execute(query, {"key": key, "who": f"writer {self.number}"})
+
+
+def test_batches_when_many_writers_commit_in_odd_order_then_nothing_is_lost(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(
+        LEDGER,
+        "INSERT INTO ledger SELECT n, 0, 'first' FROM generate_series(1, 200) AS n",
+        batch_changes=100,
+    )
+    over = threading.Event()
+    dsn = pair.databases.admin_dsn(Side.TARGET)
+    writers = [Writer(dsn, number, over) for number in range(6)]
+    for writer in writers:
+        writer.start()
+    try:
+        batches, reached = 0, 0
+        deadline = time.monotonic() + 60
+        while (batches < 100 or reached < 5) and time.monotonic() < deadline:
+            report = engine.run_batch()
+            batches += report.changes > 0
+            reached += report.caught_up
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join()
+    assert [writer.failure for writer in writers] == [None] * 6
+    assert all(writer.committed for writer in writers)
+    assert batches >= 100
+    assert engine.drain(20).outcome is Outcome.SUCCEEDED
+    pair.assert_equal()
+    assert engine.status().lag_seconds == 0.0
+
+
+def test_batch_when_a_transaction_is_open_then_it_arrives_after_its_commit(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(LEDGER)
+    with pair.target() as early, pair.target() as late:
+        early.execute("INSERT INTO ledger VALUES (1, 1, 'early')")
+        late.execute("INSERT INTO ledger VALUES (2, 2, 'late')")
+        late.commit()
+        report = engine.run_batch()
+        assert report.caught_up
+        assert pair.rows(Side.SOURCE, "SELECT id FROM ledger") == [(2,)]
+        early.commit()
+        engine.run_batch()
+        pair.assert_equal()
+        early.execute("UPDATE ledger SET v = 10 WHERE id = 2")
+        assert engine.drain(5).outcome is Outcome.SUCCEEDED
+        early.rollback()
+        engine.drain(5)
+        pair.assert_equal()
+
+
+def test_batch_when_a_commit_is_not_visible_yet_then_the_position_waits_for_it(
+    pair: Any, armed: Armed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = armed(LEDGER)
+    opened = capture.open_horizon
+    late = pair.target()
+    late.execute("INSERT INTO ledger VALUES (1, 1, 'in the log, not in the snapshot')")
+
+    def with_a_commit_behind_the_snapshot(*arguments: Any) -> capture.Horizon:
+        horizon = opened(*arguments)
+        late.commit()
+        # As if its commit record had been written before the position was taken.
+        with pair.admin(Side.TARGET) as admin:
+            row = admin.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+        return capture.Horizon(
+            horizon.snapshot, lsn_number(row[0]), flushed=False, at=horizon.at, slot=horizon.slot
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.capture, "open_horizon", with_a_commit_behind_the_snapshot)
+        report = engine.run_batch()
+    assert report.changes == 1
+    assert not report.caught_up
+    assert pair.rows(Side.SOURCE, "SELECT id FROM ledger") == []
+    assert engine.run_batch().rows == 1
+    pair.assert_equal()
+    late.close()
+
+
+def test_batch_when_the_sender_commits_asynchronously_then_the_commit_arrives(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(LEDGER)
+    with pair.admin(Side.TARGET) as target:
+        target.execute("SET synchronous_commit = off")
+        for number in range(1, 30):
+            target.execute("INSERT INTO ledger VALUES (%s, 0, 'async')", [number])
+            assert engine.drain(5).outcome is Outcome.SUCCEEDED
+            assert pair.rows(Side.SOURCE, "SELECT max(id) FROM ledger") == [(number,)]
+
+
+def test_batch_when_killed_between_commit_and_advance_then_the_next_one_goes_on(
+    pair: Any, armed: Armed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = armed(LEDGER)
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pair.target() as target:
+        target.execute("INSERT INTO ledger SELECT n, 1, 'x' FROM generate_series(1, 10) AS n")
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.capture, "advance", dies)
+        with pytest.raises(KeyboardInterrupt):
+            engine.run_batch()
+    pair.assert_equal()
+    with pair.target() as target:
+        target.execute("DELETE FROM ledger WHERE id > 5")
+    report = pair.engine().run_batch()
+    assert report.keys == 5  # what the source has already is not applied again
+    pair.assert_equal()
+
+
+def test_batch_when_its_session_is_killed_before_the_commit_then_nothing_of_it_stays(
+    pair: Any, armed: Armed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = armed(LEDGER)
+    before = engine.status().position
+    write = position.write
+
+    def after_the_writer_was_killed(connection: Any, *arguments: Any, **options: Any) -> None:
+        with pair.admin(Side.SOURCE) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+        write(connection, *arguments, **options)
+
+    with pair.target() as target:
+        target.execute("INSERT INTO ledger VALUES (1, 1, 'x')")
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.position, "write", after_the_writer_was_killed)
+        with pytest.raises(UnreachableError):
+            engine.run_batch()
+    assert pair.rows(Side.SOURCE, "SELECT * FROM ledger") == []
+    assert engine.status().position.lsn == before.lsn
+    assert engine.run_batch().rows == 1
+    pair.assert_equal()
+
+
+def test_batch_when_another_consumer_is_at_work_then_it_stands_aside(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(LEDGER)
+    with pair.admin(Side.SOURCE) as other, other.transaction():
+        assert position.take(other)
+        assert pair.engine().run_batch().skipped
+        with pytest.raises(SlotBusyError):
+            engine.drain(0.3)
+    assert not engine.run_batch().skipped
+
+
+def test_drain_when_it_has_announced_itself_then_batches_stand_aside(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(LEDGER)
+    with pair.admin(Side.SOURCE) as drainer:
+        position.prefer(drainer, 1)
+        assert engine.run_batch().skipped
+        assert engine.drain(5).outcome is Outcome.SUCCEEDED  # two drains share the announcement
+        position.unprefer(drainer)
+    assert not engine.run_batch().skipped
+
+
+def test_batch_when_the_slot_was_made_anew_then_it_is_lost(pair: Any, armed: Armed) -> None:
+    engine = armed(LEDGER)
+    slot = pair.settings.object_name
+    with pair.admin(Side.TARGET) as target:
+        target.execute("INSERT INTO ledger VALUES (1, 1, 'skipped by the new slot')")
+        target.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    with pytest.raises(SlotLostError, match="gone"):
+        engine.run_batch()
+    with pair.admin(Side.TARGET) as target:
+        target.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+    with pytest.raises(SlotLostError, match="anew"):
+        engine.run_batch()
+    assert [problem.table for problem in engine.status().problems] == ["(all)"]
+    # Arming again copies every table whole: what was captured in between is not known.
+    report = engine.arm()
+    assert report.outcome is Outcome.SUCCEEDED
+    assert any("copied whole" in warning for warning in report.warnings)
+    engine.run_batch()
+    pair.assert_equal()
+    assert pair.rows(Side.SOURCE, "SELECT id FROM ledger") == [(1,)]
+
+
+def test_batch_when_somebody_read_the_slot_then_it_is_lost(pair: Any, armed: Armed) -> None:
+    engine = armed(LEDGER)
+    with pair.admin(Side.TARGET) as target:
+        target.execute("INSERT INTO ledger VALUES (1, 1, 'taken by somebody')")
+        target.execute(
+            "SELECT count(*) FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL,"
+            " 'proto_version', '1', 'publication_names', %s)",
+            [pair.settings.object_name, pair.settings.object_name],
+        )
+    with pytest.raises(SlotLostError, match="somebody else advanced"):
+        engine.run_batch()
+
+
+def test_batch_when_nothing_is_armed_then_it_says_so(pair: Any) -> None:
+    with pytest.raises(NotArmedError, match="failback arm"):
+        pair.engine().run_batch()
+    assert not pair.engine().status().armed
+
+
+def test_drain_when_the_deadline_passes_first_then_it_is_inconclusive_and_keeps_what_it_did(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(LEDGER, batch_changes=100)
+    with pair.admin(Side.TARGET) as target:
+        for start in range(0, 3000, 100):
+            target.execute(
+                "INSERT INTO ledger SELECT n, 0, 'x' FROM generate_series(%s::int, %s) AS n",
+                [start, start + 99],
+            )
+    report = engine.drain(0.001)
+    assert report.outcome is Outcome.INCONCLUSIVE
+    assert report.changes >= 100
+    assert lsn_number(report.position) < lsn_number(report.wanted)
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    pair.assert_equal()
+
+
+def test_drain_when_progress_raises_then_it_stops_and_nothing_is_half_done(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(LEDGER)
+    with pair.admin(Side.TARGET) as target:
+        target.execute("INSERT INTO ledger VALUES (1, 1, 'x')")
+    # A lock on the source makes the batch wait until it is told to stop.
+    with pair.admin(Side.SOURCE) as source, source.transaction():
+        source.execute("LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
+
+        def stop(_: str) -> None:
+            raise InterruptedError("cancelled")
+
+        with pytest.raises(InterruptedError, match="cancelled"):
+            engine.drain(30, stop)
+    assert pair.rows(Side.SOURCE, "SELECT * FROM ledger") == []
+    assert engine.drain(5).outcome is Outcome.SUCCEEDED
+    pair.assert_equal()
+
+
+def test_batch_when_a_table_is_rewritten_behind_the_snapshot_then_rows_stay(
+    pair: Any, armed: Armed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = armed(LEDGER, "INSERT INTO ledger VALUES (1, 1, 'kept')")
+    with pair.admin(Side.TARGET) as target:
+        target.execute("UPDATE ledger SET v = 2")
+    opened = capture.open_horizon
+    rewrites = iter(["ALTER TABLE ledger ALTER COLUMN v TYPE bigint USING v + 0"])
+
+    def with_a_rewrite_behind(*arguments: Any) -> capture.Horizon:
+        horizon = opened(*arguments)
+        for statement in rewrites:
+            for side in Side:
+                with pair.admin(side) as admin:
+                    admin.execute(statement)
+        return horizon
+
+    monkeypatch.setattr(batch.capture, "open_horizon", with_a_rewrite_behind)
+    engine.run_batch()
+    assert pair.rows(Side.SOURCE, "SELECT v FROM ledger") == [(2,)]
+
+
+def test_batch_when_both_sides_gained_a_column_then_its_values_arrive(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(LEDGER, "INSERT INTO ledger VALUES (1, 1, 'x')")
+    with pair.target() as target:
+        target.execute("UPDATE ledger SET v = 2")
+    engine.run_batch()
+    pair.both("ALTER TABLE ledger ADD COLUMN extra text")
+    with pair.target() as target:
+        target.execute("UPDATE ledger SET extra = 'new'")
+    engine.run_batch()
+    pair.assert_equal()
+    assert pair.rows(Side.SOURCE, "SELECT extra FROM ledger") == [("new",)]
