@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -29,6 +29,9 @@ class ExitCode(IntEnum):
     """By a person, at a command that leaves nothing going on."""
 
 
+FILE_WIDTH = 180
+"""Columns of a table that is not printed on a terminal."""
+
 _SECRETS = (
     (re.compile(r"(\w+://[^\s:/@]*):[^\s@]+@"), r"\1:***@"),
     (
@@ -47,6 +50,11 @@ def redacted(text: str) -> str:
     return text
 
 
+def _shape(stream: TextIO) -> dict[str, Any]:
+    """A terminal is as wide as it is; a file gets whole lines."""
+    return {} if stream.isatty() else {"soft_wrap": True, "width": FILE_WIDTH}
+
+
 class Output:
     """Writes facts in the form that was asked for.
 
@@ -61,13 +69,13 @@ class Output:
         """A console on standard output. Rich is imported when it is first needed."""
         from rich.console import Console  # noqa: PLC0415 - `failback --help` stays quick
 
-        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        return Console(highlight=False, **_shape(sys.stdout))
 
     def progress(self) -> "Console":
         """A console on standard error, for what happens while a command works."""
         from rich.console import Console  # noqa: PLC0415 - `failback --help` stays quick
 
-        return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        return Console(stderr=True, highlight=False, **_shape(sys.stderr))
 
     def show(self, facts: "BaseModel", write: Callable[["Console"], None]) -> None:
         """Print facts.

@@ -139,8 +139,7 @@ async def _list(session: Session, limit: int) -> Rollbacks:
 
 
 async def _dry_run(session: Session, level: Level, reason: str, who: str) -> int:
-    rollbacks = await session.rollbacks()
-    plan = DryRun(level=level, sentences=tuple(await rollbacks.dry_run(level, reason, who)))
+    plan = DryRun(level=level, sentences=await session.rehearsed(level, reason, who))
 
     def write(console: Console) -> None:
         heading(console, f"Level {level.value} would do this; nothing was changed:")
@@ -191,7 +190,7 @@ def _write_list(console: Console, found: Rollbacks) -> None:
         return
     table = Table(box=None, padding=(0, 2))
     for name in ("", "id", "level", "phase", "started", "reason"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name == "id")
     for one in found.rollbacks:
         outcome = outcome_of(one)
         table.add_row(

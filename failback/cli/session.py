@@ -13,6 +13,7 @@ from failback.cli.output import Output
 
 if TYPE_CHECKING:
     from failback.config import Estate
+    from failback.models.common import Level
     from failback.ports import ReverseSyncEngine
     from failback.temporal.rollbacks import Rollbacks
 
@@ -70,6 +71,14 @@ class Session:
         from failback.temporal.rollbacks import Rollbacks  # noqa: PLC0415 - as above
 
         return Rollbacks(await connect(estate), estate)
+
+    async def rehearsed(self, level: "Level", reason: str, who: str) -> tuple[str, ...]:
+        """What a rollback would do now; see `workers.dry_run.rehearse`."""
+        estate = self.estate
+        from failback.temporal.client import connect  # noqa: PLC0415 - temporalio takes 0.5 s
+        from workers.dry_run import rehearse  # noqa: PLC0415 - as above
+
+        return await rehearse(await connect(estate), estate, level, reason, who)
 
 
 def opened(ctx: typer.Context, config: Path | None, as_json: bool) -> Session:

@@ -141,7 +141,8 @@ def write_result(console: Console, result: RollbackResult) -> None:
     lost = "not known" if loss.lost_rows is None else f"{loss.lost_rows:,} rows"
     bad = loss.lost_rows != 0 or loss.tail in ("pending", "unknown")
     parked = f", {loss.parked_conflicts} conflicts parked" if loss.parked_conflicts else ""
-    fact(console, "lost", f"{lost}, tail {loss.tail}{parked}. {loss.detail}", "red" if bad else "")
+    told = f"{lost}, tail {loss.tail}{parked}. {loss.detail}".rstrip(". ")
+    fact(console, "lost", told, "red" if bad else "")
     share = result.service_availability
     said = (
         "not measured" if share is None else f"{share:.2%} of {result.availability.probes} probes"

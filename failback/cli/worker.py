@@ -10,8 +10,10 @@ def run_until_stopped(session: Session) -> int:
     """Run a worker in this process."""
     estate = session.estate
 
+    from failback.telemetry import configure_logging  # noqa: PLC0415 - as below
     from workers.bootstrap import run_worker  # noqa: PLC0415 - temporalio is not for --help
 
+    configure_logging()
     try:
         asyncio.run(run_worker(estate))
     except KeyboardInterrupt:

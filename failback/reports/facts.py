@@ -167,6 +167,8 @@ def next_steps(result: RollbackResult, extras: ReportExtras) -> list[tuple[str, 
         steps.append(
             ("Compare both sides again; the target is fenced and kept.", "failback sync verify")
         )
+    if result.level is Level.DATA_SYNC and result.verification is None and not result.success:
+        steps.append(("Both sides were not compared yet.", "failback sync verify"))
     if loss.tail == "pending":
         steps.append(
             (

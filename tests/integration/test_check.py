@@ -81,6 +81,21 @@ def test_database_with_a_table_without_key_then_it_is_named_with_a_cure(
     assert named(findings, "the role owns every table").answer is Answer.NO
 
 
+def test_source_with_a_table_of_others_then_writing_it_is_what_counts(
+    sides: Estate, databases: DatabasePair
+) -> None:
+    with psycopg.connect(databases.source_admin_dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE public.theirs (id int PRIMARY KEY)")
+        refused = named(examine_database(sides, Side.SOURCE), "the role may write every table")
+        assert refused.answer is Answer.NO
+        assert "public.theirs" in refused.detail
+        assert "GRANT" in refused.cure
+        connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON public.theirs TO postgres")
+    allowed = named(examine_database(sides, Side.SOURCE), "the role may write every table")
+    assert allowed.answer is Answer.YES
+    assert "guarded at the door" in allowed.detail
+
+
 def test_database_with_a_pattern_that_matches_nothing_then_the_nearest_is_named(
     sides: Estate,
 ) -> None:

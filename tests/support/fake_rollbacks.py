@@ -40,9 +40,6 @@ class FakeRollbacks:
         self.started.append((level, reason, requested_by))
         return sample.status(self.phases[0])
 
-    async def dry_run(self, level: int, reason: str, requested_by: str) -> list[str]:
-        return [f"fence the target ({level})", "shift the weights"]
-
     async def status(self, rollback_id: str | None) -> RollbackStatus:
         if self.error is not None:
             raise self.error

@@ -32,7 +32,11 @@ def rollbacks(monkeypatch: pytest.MonkeyPatch) -> FakeRollbacks:
     async def connected(_: Session) -> FakeRollbacks:
         return fake
 
+    async def rehearsed(_: Session, level: int, reason: str, who: str) -> tuple[str, ...]:
+        return (f"Would fence the target at level {level}.", f"Would say {reason} by {who}.")
+
     monkeypatch.setattr(Session, "rollbacks", connected)
+    monkeypatch.setattr(Session, "rehearsed", rehearsed)
     return fake
 
 
@@ -202,9 +206,12 @@ def test_start_with_wait_and_an_unknown_outcome_then_the_code_is_3(
 def test_dry_run_then_sentences_are_printed_and_nothing_is_started(
     rollbacks: FakeRollbacks, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["rollback", "start", "--level", "1", "--reason", "r", "--dry-run", "--json"]
-    assert run(words) == 0
-    assert document(capsys)["sentences"] == ["fence the target (1)", "shift the weights"]
+    words = ["rollback", "start", "--level", "1", "--reason", "r", "--as", "mira", "--dry-run"]
+    assert run([*words, "--json"]) == 0
+    assert document(capsys)["sentences"] == [
+        "Would fence the target at level 1.",
+        "Would say r by mira.",
+    ]
     assert rollbacks.started == []
 
 

@@ -121,28 +121,44 @@ def _examine_tables(part: Part, connection: Connection, estate: Estate, side: Si
         _listed(unlogged) or f"{len(tables)} tables",
         "ALTER TABLE … SET LOGGED, or exclude the table.",
     )
-    _examine_ownership(part, tables, side)
+    _examine_ownership(part, connection, tables, side)
 
 
-def _examine_ownership(part: Part, tables: tuple[Table, ...], side: Side) -> None:
-    foreign = [f"{table.qualified} (owner {table.owner})" for table in tables if not table.owned]
-    question = "the role owns every table"
-    if not foreign or side is Side.TARGET:
+def _examine_ownership(
+    part: Part, connection: Connection, tables: tuple[Table, ...], side: Side
+) -> None:
+    """Ownership, for triggers and the publication; on the source writing is enough.
+
+    Hosted Supabase keeps `auth` and `storage` for itself: such tables can be written to, but
+    carry no fence trigger. They are guarded at the door.
+    """
+    foreign = [table for table in tables if not table.owned]
+    if side is Side.TARGET or not foreign:
         part.say(
-            question,
+            "the role owns every table",
             not foreign,
-            _listed(foreign) or f"{len(tables)} tables",
+            _listed([f"{table.qualified} (owner {table.owner})" for table in foreign])
+            or f"{len(tables)} tables",
             "Make the role a member of the owner: GRANT owner TO role;",
         )
         return
-    # Hosted Supabase keeps auth and storage for itself: such tables can be written to, but
-    # carry no fence trigger. They are guarded at the door.
+    unwritable = [table.qualified for table in foreign if not _may_write(connection, table)]
     part.say(
-        question,
-        None,
-        f"{_listed(foreign)}: no fence can be installed there; they are guarded at the door.",
-        "Nothing to do on hosted Supabase; elsewhere make the role a member of the owner.",
+        "the role may write every table",
+        not unwritable,
+        _listed(unwritable)
+        or f"{len(foreign)} of {len(tables)} belong to others, and are guarded at the door alone",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON the tables TO the role; (as their owner)",
     )
+
+
+def _may_write(connection: Connection, table: Table) -> bool:
+    row = connection.execute(
+        "SELECT bool_and(has_table_privilege(%s::oid, wanted))"
+        " FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted",
+        [table.oid],
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 _ADD_PATTERN = "Add a pattern schema.table under data.tables.include."
