@@ -32,7 +32,8 @@ class Part(abc.ABC):
         self.name = name
         self.log = log
         self.restarts = 0
-        self.began: float | None = None
+        self.launched = 0.0
+        self.began = 0.0
         self._account = account
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -78,7 +79,8 @@ class Part(abc.ABC):
             directory=self.directory(),
             death_signal=self.death_signal,
         )
-        self.began = started_at(self._process.pid) or time.time()
+        self.launched = time.monotonic()
+        self.began = started_at(self._process.pid) or 0.0
 
     def wait_ready(self) -> None:
         """Wait until the launched process answers.

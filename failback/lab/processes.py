@@ -19,7 +19,8 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 # Below the range that Linux takes local ports of outgoing connections from: a server that is
 # restarted finds its port free.
 _PORTS = range(15_000, 32_000)
-_START_TOLERANCE_SECONDS = 0.05
+_START_FIELD = 19
+"""Where `starttime` is among the fields after the name."""
 
 
 def free_port(*, datagram: bool = False) -> int:
@@ -157,20 +158,24 @@ def end(process: subprocess.Popen[bytes], *signals: tuple[signal.Signals, float]
 
 
 def started_at(pid: int) -> float | None:
-    """When a process began, in seconds since the epoch; None when there is none."""
+    """When a process began, in seconds since the machine booted; None when there is none.
+
+    Not the time of day: that one would move when the clock is set. See proc_pid_stat(5).
+    """
     try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return process.create_time()
-    except psutil.Error:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return None
+    # The name, in parentheses, may hold spaces; state is the first field after it.
+    fields = text.rpartition(")")[2].split()
+    if fields[0] in {"Z", "X"}:
+        return None
+    return int(fields[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
 
 
 def is_same_process(pid: int, began: float) -> bool:
     """Whether this number still belongs to the process that began then."""
-    now = started_at(pid)
-    return now is not None and abs(now - began) < _START_TOLERANCE_SECONDS
+    return started_at(pid) == began
 
 
 def kill_recorded(pid: int, began: float, seconds: float = 10.0) -> bool:

@@ -17,7 +17,7 @@ class ProcessFacts(BaseModel):
 
     pid: int
     began: float
-    """Seconds since the epoch; tells the process from a later one with its number."""
+    """Seconds since the machine booted; tells the process from a later one with its number."""
     restarts: int = 0
     log: str = ""
 

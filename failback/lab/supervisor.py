@@ -147,7 +147,7 @@ class Supervisor:
         now = time.monotonic()
         if now < life.not_before:
             return
-        lived_long = part.began is None or time.time() - part.began > _LONG_LIFE_SECONDS
+        lived_long = now - part.launched > _LONG_LIFE_SECONDS
         life.failures = 0 if lived_long else life.failures + 1
         # The first restart is at once; one that keeps dying gets more and more time.
         pause = min(0.1 * 2**life.failures, _LONGEST_PAUSE_SECONDS)
@@ -221,7 +221,7 @@ class Supervisor:
         self._state.faults = [fault.name for fault in self._faults.active]
         self._state.processes = {
             part.name: ProcessFacts(
-                pid=pid, began=part.began or 0.0, restarts=part.restarts, log=str(part.log)
+                pid=pid, began=part.began, restarts=part.restarts, log=str(part.log)
             )
             for part in self._estate.parts()
             if (pid := part.pid) is not None
@@ -235,7 +235,7 @@ def spec_file(folder: Path) -> Path:
 
 
 def _ourselves(folder: Path) -> ProcessFacts:
-    began = started_at(os.getpid()) or time.time()
+    began = started_at(os.getpid()) or 0.0
     return ProcessFacts(pid=os.getpid(), began=began, log=str(folder / "logs" / "supervisor.log"))
 
 

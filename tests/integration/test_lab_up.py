@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from failback.config import load
+from failback.lab import control
 from failback.lab.processes import answers, wait_until
 from failback.models.common import Service, Side
 
@@ -38,7 +39,7 @@ def failback(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    return json.loads(failback("lab", "status", "--dir", folder, "--json").stdout)
+    return control.facts(control.state_of(folder))
 
 
 def pids(known: dict[str, Any]) -> set[int]:
@@ -74,7 +75,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_status_when_up_names_every_endpoint_and_process(lab: Path) -> None:
-    known = facts(lab)
+    status = failback("lab", "status", "--dir", lab, "--json")
+    assert status.returncode == 0, status.stderr
+    known = json.loads(status.stdout)
+    assert known == facts(lab)
     assert known["state"] == "running"
     assert set(PARTS) | {"supervisor"} == set(known["processes"])
     assert all(process["running"] for process in known["processes"].values())
@@ -323,3 +327,22 @@ def test_ports_when_another_server_has_one_are_chosen_anew(tmp_path: Path) -> No
         assert second["source"]["dsn"] == first["source"]["dsn"]
     finally:
         failback("lab", "down", "--dir", folder, "--purge")
+
+
+def test_load_when_it_ran_on_the_target_is_all_there_by_the_audit(
+    lab: Path, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    options = ("--users", "5", "--rps", "40", "--seconds", "2", "--journal", journal)
+    ran = failback("lab", "load", "--dir", lab, *options, "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    summary = json.loads(ran.stdout)
+    assert summary["failed"] == 0
+    assert summary["acknowledged"] > 0
+    dsn = facts(lab)["target"]["dsn"]
+    audit = failback("lab", "audit", "--dir", lab, "--journal", journal, "--dsn", dsn)
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    assert audit.stdout == f"acknowledged: {summary['acknowledged']}, lost: 0, wrong: 0\n"
+    # The source has none of it: nothing was armed.
+    audit = failback("lab", "audit", "--dir", lab, "--journal", journal)
+    assert audit.returncode == 1
