@@ -172,12 +172,16 @@ class Demo:
         availability = result.service_availability
         lines += [
             "",
-            f"rollback {result.rollback_id}: "
-            f"{'succeeded' if result.success else f'FAILED: {result.error}'} "
-            f"in {result.execution_seconds:.2f} s",
+            (
+                f"rollback {result.rollback_id}: "
+                f"{'succeeded' if result.success else f'FAILED: {result.error}'} "
+                f"in {result.execution_seconds:.2f} s"
+            ),
             f"availability: {'not measured' if availability is None else f'{availability:.2%}'}",
-            f"write gap: {_seconds(summary['write_gap_seconds'])} seen by customers, "
-            f"{_seconds(result.write_gap_seconds)} between the door's closing and opening",
+            (
+                f"write gap: {_seconds(summary['write_gap_seconds'])} seen by customers, "
+                f"{_seconds(result.write_gap_seconds)} between the door's closing and opening"
+            ),
             f"lag before the fence: {_seconds(result.lag_before_fence_seconds)}",
             f"report: {self._report}",
             f"lost: {verdict.lost}",
