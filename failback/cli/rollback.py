@@ -124,7 +124,7 @@ def report(
     if html is not None:
         _write_html(result, html)
         session.output.note(f"Report written to {html}.")
-    session.output.show(result, lambda console: write_result(console, result))
+    session.output.show(result, lambda console: write_status(console, found))
     return of_result(result)
 
 

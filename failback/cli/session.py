@@ -57,10 +57,8 @@ class Session:
     def engine(self) -> "ReverseSyncEngine":
         """The reverse sync of this estate. The caller closes it."""
         estate = self.estate
-        from failback.reverse_sync.engine import (  # noqa: PLC0415 - psycopg is not for --help
-            ReverseSync,
-            SyncSettings,
-        )
+        from failback.reverse_sync.engine import ReverseSync  # noqa: PLC0415 - not for --help
+        from failback.reverse_sync.settings import SyncSettings  # noqa: PLC0415 - as above
 
         return ReverseSync(SyncSettings.of(estate))
 

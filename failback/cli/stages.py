@@ -97,10 +97,13 @@ def steps_table(steps: tuple[StepRecord, ...], now: datetime | None = None) -> T
 
 def write_status(console: Console, status: RollbackStatus) -> None:
     """A rollback as it stands, or its result once it has one."""
-    if status.result is not None:
+    never_acted = status.phase in (Phase.REJECTED, Phase.CANCELLED)
+    if status.result is not None and not never_acted:
         write_result(console, status.result)
         return
     write_head(console, status)
+    if status.result is not None and status.result.error:
+        fact(console, "because", status.result.error)
     if status.steps:
         console.print(steps_table(status.steps))
     _write_decisions(console, status.decisions)

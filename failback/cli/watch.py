@@ -82,4 +82,4 @@ def picture(status: RollbackStatus) -> Group:
         lines.append(Text(f"  {given}:  {how}", style="yellow"))
     if status.detail:
         lines.append(Text(f"  {status.detail}"))
-    return Group(*lines, steps_table(status.steps))
+    return Group(*lines, steps_table(status.steps)) if status.steps else Group(*lines)

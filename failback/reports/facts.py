@@ -259,6 +259,8 @@ def seconds(number: float | None) -> str:
 
 def _failure(result: RollbackResult) -> str:
     """Where a failed rollback has left the customers."""
+    if not result.steps:
+        return "The rollback did not begin; the target serves as before"
     if result.emergency_action is None:
         return "The rollback failed"
     flipped = result.children[-1].success if result.children else False

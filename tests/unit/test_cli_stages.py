@@ -88,6 +88,16 @@ def test_write_result_with_conflicts_then_they_are_counted() -> None:
     assert "4 conflicts parked" in text(on)
 
 
+def test_write_status_of_a_rejected_rollback_then_it_is_not_called_failed() -> None:
+    on = console()
+    result = sample.level_2().model_copy(
+        update={"success": False, "steps": (), "error": "rejected by jonas"}
+    )
+    write_status(on, sample.status(Phase.REJECTED, result))
+    assert "rejected by jonas" in text(on)
+    assert "FAILED" not in text(on)
+
+
 def test_write_status_with_a_refused_decision_then_the_reason_is_there() -> None:
     on = console()
     status = sample.status(Phase.RUNNING).model_copy(

@@ -146,3 +146,12 @@ def test_render_with_a_journal_that_lost_writes_then_this_outweighs_the_result()
 
 def test_render_without_a_journal_then_no_such_section_is_there() -> None:
     assert "What clients saw" not in render(sample.level_2())
+
+
+def test_render_a_rejected_rollback_then_it_says_that_nothing_began() -> None:
+    rejected = sample.level_2().model_copy(
+        update={"success": False, "steps": (), "children": (), "error": "rejected by jonas"}
+    )
+    document = render(rejected)
+    assert title(document) == "The rollback did not begin; the target serves as before"
+    assert "rejected by jonas" in document
