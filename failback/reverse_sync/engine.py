@@ -19,6 +19,7 @@ from failback.models.sync import (
     DrainReport,
     FenceReport,
     SyncStatus,
+    VerifyReport,
 )
 from failback.reverse_sync import (
     arming,
@@ -31,14 +32,16 @@ from failback.reverse_sync import (
     safety,
     sequences,
     status,
+    verify,
 )
 from failback.reverse_sync.capture import advance
-from failback.reverse_sync.catalogue import OWN_SCHEMA
+from failback.reverse_sync.catalogue import OWN_SCHEMA, read_named, read_tables
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.control import Control
 from failback.reverse_sync.lane import Lane
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.pulse import Progress, Pulse
+from failback.reverse_sync.sessions import Sessions
 from failback.reverse_sync.settings import SyncSettings
 
 _WAYS = frozenset({None, "slot"})
@@ -60,6 +63,7 @@ class ReverseSync:
         self._direction = settings.direction
         self._control = Control(settings.servers)
         self._lane = Lane(settings.servers, settings.direction)
+        self._verifying = Sessions(settings.servers)
         self._lane_lock = threading.Lock()
         self._draining = threading.Event()
         self._receiver_advanced = 0.0
@@ -129,6 +133,7 @@ class ReverseSync:
         """Open sessions and read catalogues, so that the next call starts at once."""
         with self._control.both(), self._lane_lock:
             self._lane.warm()
+        self._verifying.warm()
 
     def run_batch(self) -> BatchReport:
         """Carry one batch over; stands aside, and says so, where another consumer is at work.
@@ -234,9 +239,33 @@ class ReverseSync:
                 self.run_batch,
             )
 
+    def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """Compare both sides: rows, digests, foreign keys, business rules.
+
+        Everything that the configuration names is compared, armed or not.
+
+        Raises:
+            UnknownTablePatternError: a pattern matches no table.
+        """
+        settings, direction = self.settings, self._direction
+        with self._control.both() as sessions:
+            sent = read_tables(sessions[direction.sender], settings.include, settings.exclude)
+            received = read_named(sessions[direction.receiver], (table.qualified for table in sent))
+        tables = {direction.sender: sent, direction.receiver: tuple(received.values())}
+        return verify.verify(
+            settings.servers,
+            tables[Side.SOURCE],
+            tables[Side.TARGET],
+            settings.rules,
+            progress=progress,
+            parallel=settings.parallel,
+            sessions=self._verifying,
+        )
+
     def close(self) -> None:
         """Give the sessions back; the next call opens new ones."""
         self._control.close()
+        self._verifying.close()
         with self._lane_lock:
             self._lane.close()
 

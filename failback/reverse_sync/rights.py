@@ -153,4 +153,4 @@ def refuse(lacks: Sequence[Lack]) -> None:
     if lacks:
         cause = "; ".join(what for what, _ in lacks)
         cures = "; ".join(dict.fromkeys(cure for _, cure in lacks))
-        raise MissingRightError(f"{cause[0].upper()}{cause[1:]}.", f"{cures}.")
+        raise MissingRightError(f"Something is not allowed: {cause}.", f"{cures}.")

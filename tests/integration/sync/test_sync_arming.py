@@ -1,0 +1,432 @@
+"""Arming installs and proves the reverse path; a refusal changes nothing; disarming undoes all."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from failback.errors import (
+    AlreadyArmedError,
+    ConfigurationError,
+    CredentialsError,
+    FailbackError,
+    FenceUpError,
+    MissingRightError,
+    SafetyRuleError,
+    SchemaDriftError,
+    TableRefusedError,
+    UnknownTablePatternError,
+    UnreachableError,
+)
+from failback.models.common import Outcome, Side
+from failback.reverse_sync import arming, slots
+from failback.reverse_sync.engine import ReverseSync
+
+pytestmark = pytest.mark.servers
+
+Armed = Callable[..., ReverseSync]
+
+NOTE = "CREATE TABLE note (id serial PRIMARY KEY, body text)"
+
+OBJECTS = """
+SELECT 'schema', nspname, nspacl::text FROM pg_namespace WHERE nspname !~ '^pg_(temp|toast_temp)'
+UNION ALL SELECT 'relation', oid::regclass::text, relkind::text || relreplident::text
+    FROM pg_class WHERE relnamespace::regnamespace::text !~ '^pg_'
+UNION ALL SELECT 'trigger', tgname, tgrelid::regclass::text || tgenabled::text FROM pg_trigger
+UNION ALL SELECT 'function', oid::regprocedure::text, '' FROM pg_proc
+    WHERE pronamespace::regnamespace::text !~ '^pg_catalog|information_schema'
+UNION ALL SELECT 'publication', pubname, '' FROM pg_publication
+UNION ALL SELECT 'slot', slot_name, plugin FROM pg_replication_slots
+    WHERE database = current_database()
+ORDER BY 1, 2, 3
+"""
+
+
+def objects(pair: Any) -> dict[Side, list[tuple[Any, ...]]]:
+    """What both databases hold besides rows."""
+    return {side: pair.rows(side, OBJECTS) for side in Side}
+
+
+def test_arm_when_all_is_well_then_it_is_proved_and_the_source_is_fenced(pair: Any) -> None:
+    pair.both(NOTE)
+    engine = pair.engine()
+    report = engine.arm()
+    assert report.outcome is Outcome.SUCCEEDED
+    assert report.capture == "slot"
+    assert report.tables == ("public.note",)
+    assert report.canary is not None
+    assert report.canary.outcome is Outcome.SUCCEEDED
+    assert engine.fenced(Side.SOURCE)
+    assert not engine.fenced(Side.TARGET)
+    with (
+        psycopg.connect(pair.databases.source_app_dsn) as product,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        product.execute("INSERT INTO note (body) VALUES ('split brain')")
+    status = engine.status(canary=True)
+    assert status.armed
+    assert status.problems == ()
+    assert status.warnings == ()
+    assert status.lag_seconds == 0.0
+    assert status.slot_status == "reserved"
+    assert status.source_fenced is True
+    assert status.target_fenced is False
+    assert status.tables == ("public.note",)
+    assert status.canary is not None
+    assert status.canary.outcome is Outcome.SUCCEEDED
+
+
+def test_arm_when_run_twice_then_it_changes_nothing(pair: Any, armed: Armed) -> None:
+    engine = armed(NOTE)
+    before, position = objects(pair), engine.status().position
+    with pair.target() as target:
+        target.execute("INSERT INTO note (body) VALUES ('between')")
+    report = pair.engine().arm()
+    assert report.outcome is Outcome.SUCCEEDED
+    assert not any("copied whole" in warning for warning in report.warnings)
+    assert objects(pair) == before
+    assert engine.status().position.batch > position.batch
+    pair.assert_equal()
+
+
+def test_disarm_when_armed_then_both_sides_are_as_before(pair: Any) -> None:
+    pair.both(NOTE)
+    before = objects(pair)
+    engine = pair.engine()
+    engine.arm()
+    assert objects(pair) != before
+    removed = engine.disarm().removed
+    assert any("slot" in name for name in removed)
+    assert objects(pair) == before
+    assert engine.disarm().removed == ()
+    assert not engine.status().armed
+    assert engine.arm().outcome is Outcome.SUCCEEDED
+
+
+def test_disarm_when_a_rollback_is_not_over_then_it_is_refused(pair: Any, armed: Armed) -> None:
+    engine = armed(NOTE)
+    with pair.target() as target:
+        target.execute("INSERT INTO note (body) VALUES ('only on the target')")
+    engine.raise_fence(Side.TARGET, 1)
+    with pytest.raises(SafetyRuleError, match="tail_drained"):
+        engine.disarm()
+    engine.drain(5)
+    assert engine.disarm().removed
+
+
+@pytest.mark.parametrize("crashes_at", ["_publish", "_capture", "_begin", "create", "raise_fence"])
+def test_arm_when_it_crashed_before_then_it_is_completed(
+    pair: Any, monkeypatch: pytest.MonkeyPatch, crashes_at: str
+) -> None:
+    pair.both(NOTE)
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    owner: Any = {"create": slots, "raise_fence": ReverseSync}.get(crashes_at, arming)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, crashes_at, crash)
+        with pytest.raises(KeyboardInterrupt):
+            pair.engine().arm()
+    engine = pair.engine()
+    assert engine.arm().outcome is Outcome.SUCCEEDED
+    assert engine.status().problems == ()
+    with pair.target() as target:
+        target.execute("INSERT INTO note (body) VALUES ('x')")
+    engine.run_batch()
+    pair.assert_equal()
+
+
+def test_disarm_when_arming_crashed_then_nothing_is_left(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.both(NOTE)
+    before = objects(pair)
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arming, "_begin", crash)
+        with pytest.raises(KeyboardInterrupt):
+            pair.engine().arm()
+    pair.engine().disarm()
+    assert objects(pair) == before
+
+
+def test_arm_when_tables_are_added_and_removed_then_nothing_captured_is_lost(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(NOTE, "CREATE TABLE away (id int PRIMARY KEY)")
+    pair.both("CREATE TABLE later (id int PRIMARY KEY, v text)")
+    with pair.target() as target:
+        target.execute("INSERT INTO later VALUES (1, 'before it was armed')")
+        target.execute("INSERT INTO note (body) VALUES ('captured, not applied')")
+    status = engine.status()
+    assert {problem.table for problem in status.problems} == {"public.later"}
+    changed = pair.engine(exclude=("public.away",))
+    report = changed.arm()
+    assert report.tables == ("public.later", "public.note")
+    assert any("public.later" in warning for warning in report.warnings)
+    with pair.target() as target:
+        target.execute("INSERT INTO away VALUES (1)")
+        target.execute("UPDATE later SET v = 'after'")
+    assert engine.drain(5).outcome is Outcome.SUCCEEDED
+    assert pair.rows(Side.SOURCE, "SELECT * FROM later") == [(1, "after")]
+    assert pair.rows(Side.SOURCE, "SELECT body FROM note") == [("captured, not applied",)]
+    assert pair.rows(Side.SOURCE, "SELECT * FROM away") == []
+
+
+def refused(pair: Any, error: type[FailbackError], match: str, **changed: Any) -> FailbackError:
+    """Arming raises this error, and leaves both sides as they were."""
+    before = objects(pair)
+    with pytest.raises(error, match=match) as raised:
+        pair.engine(**changed).arm()
+    assert objects(pair) == before
+    assert raised.value.cure
+    assert "test-only" not in str(raised.value)
+    return raised.value
+
+
+def test_arm_when_a_pattern_matches_nothing_then_it_is_refused(pair: Any) -> None:
+    pair.both(NOTE)
+    error = refused(
+        pair, UnknownTablePatternError, "public.notes", include=("public.note", "public.notes")
+    )
+    assert "public.note" in error.cure
+
+
+def test_arm_when_a_table_has_no_key_then_it_is_refused(pair: Any) -> None:
+    pair.both(
+        NOTE,
+        "CREATE TABLE keyless (a int UNIQUE, b int)",
+        "CREATE UNLOGGED TABLE fast (id int PRIMARY KEY)",
+    )
+    error = refused(pair, TableRefusedError, "public.keyless has no key")
+    assert "public.fast is unlogged" in error.cause
+    assert "ADD PRIMARY KEY" in error.cure
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "cause", "cure"),
+    [
+        ("a int", "a int, b text", "lacks the column b", 'ADD COLUMN "b" text'),
+        ("a int, b text", "a int", "has the column b on the source alone", "drop it"),
+        ("a int", "a bigint", "has a as integer", 'ALTER COLUMN "a" TYPE bigint'),
+        ("a numeric(5,2)", "a numeric", "has a as numeric", 'ALTER COLUMN "a" TYPE numeric'),
+        ("a varchar(5)", "a varchar(9)", "has a as character", "TYPE character varying"),
+        ("a int NOT NULL", "a int", "allows NULL in a", "DROP NOT NULL"),
+        ("a int[]", "a int", "has a as integer", "TYPE integer"),
+    ],
+)
+def test_arm_when_the_source_schema_would_lose_data_then_it_is_refused(
+    pair: Any, source: str, target: str, cause: str, cure: str
+) -> None:
+    pair.run(Side.SOURCE, f"CREATE TABLE note (id int PRIMARY KEY, {source})")
+    pair.run(Side.TARGET, f"CREATE TABLE note (id int PRIMARY KEY, {target})")
+    error = refused(pair, SchemaDriftError, cause)
+    assert cure in error.cure
+
+
+def test_arm_when_the_source_lacks_a_table_or_an_enum_label_then_it_is_refused(pair: Any) -> None:
+    pair.run(Side.SOURCE, "CREATE TYPE mood AS ENUM ('sad')")
+    pair.run(Side.TARGET, "CREATE TYPE mood AS ENUM ('sad', 'fine')")
+    pair.both("CREATE TABLE feeling (id int PRIMARY KEY, mood mood[])")
+    pair.run(Side.TARGET, "CREATE TABLE gone (id int PRIMARY KEY)")
+    error = refused(pair, SchemaDriftError, "public.gone does not exist on the source")
+    assert "fine" in error.cause
+    assert "ADD VALUE 'fine'" in error.cure
+
+
+def test_arm_when_the_source_is_wider_then_values_arrive(pair: Any) -> None:
+    pair.run(Side.SOURCE, "CREATE TABLE note (id bigint PRIMARY KEY, v text, n numeric)")
+    pair.run(Side.TARGET, "CREATE TABLE note (id int PRIMARY KEY, v varchar(9), n numeric(5,2))")
+    engine = pair.engine()
+    assert engine.arm().outcome is Outcome.SUCCEEDED
+    with pair.target() as target:
+        target.execute("INSERT INTO note VALUES (1, E'a\\tb', 1.5), (2, NULL, NULL)")
+    engine.run_batch()
+    with pair.target() as target:
+        target.execute("UPDATE note SET id = 3 WHERE id = 1")
+    engine.run_batch()
+    pair.assert_equal()
+
+
+@pytest.mark.parametrize(
+    ("side", "revoke", "restore", "match"),
+    [
+        (
+            Side.TARGET,
+            "ALTER ROLE failback NOREPLICATION",
+            "ALTER ROLE failback REPLICATION",
+            "failback may not replicate on the target",
+        ),
+        (
+            Side.SOURCE,
+            "REVOKE SET ON PARAMETER session_replication_role FROM postgres",
+            "GRANT SET ON PARAMETER session_replication_role TO postgres",
+            "postgres may not set session_replication_role on the source",
+        ),
+        (
+            Side.TARGET,
+            "REVOKE app_owner FROM failback",
+            "GRANT app_owner TO failback",
+            "failback does not own public.note on the target",
+        ),
+    ],
+)
+def test_arm_when_a_right_is_missing_then_it_is_refused_with_the_grant(
+    pair: Any, side: Side, revoke: str, restore: str, match: str
+) -> None:
+    pair.both(NOTE)
+    with pair.admin(side) as admin:
+        admin.execute(revoke)
+        try:
+            error = refused(pair, MissingRightError, match)
+        finally:
+            admin.execute(restore)
+    assert restore.partition(" ")[0] in error.cure
+
+
+def test_arm_when_the_source_may_not_be_written_then_it_is_refused(pair: Any) -> None:
+    pair.both(NOTE)
+    with pair.admin(Side.SOURCE) as admin:
+        admin.execute("ALTER TABLE note OWNER TO supabase_auth_admin")
+    error = refused(pair, MissingRightError, "postgres may not write public.note on the source")
+    assert "GRANT SELECT, INSERT, DELETE ON public.note" in error.cure
+
+
+def test_arm_when_the_source_owns_no_trigger_right_then_it_is_guarded_at_the_door(
+    pair: Any,
+) -> None:
+    pair.both(NOTE)
+    with pair.admin(Side.SOURCE) as admin:
+        admin.execute("CREATE TABLE auth.users (id uuid PRIMARY KEY, email text)")
+        admin.execute("ALTER TABLE auth.users OWNER TO supabase_auth_admin")
+        admin.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON auth.users TO postgres")
+    pair.run(Side.TARGET, "CREATE TABLE auth.users (id uuid PRIMARY KEY, email text)")
+    engine = pair.engine(include=("public.*", "auth.*"))
+    report = engine.arm()
+    assert report.outcome is Outcome.SUCCEEDED
+    assert any("at the door" in w and "auth.users" in w for w in report.warnings)
+    with pair.target() as target:
+        target.execute("INSERT INTO auth.users VALUES (gen_random_uuid(), 'a@example.org')")
+    engine.run_batch()
+    query = "SELECT * FROM auth.users"
+    assert pair.rows(Side.SOURCE, query) == pair.rows(Side.TARGET, query) != []
+    assert engine.status().problems == ()
+
+
+def test_arm_when_the_target_is_fenced_then_it_is_refused(pair: Any, armed: Armed) -> None:
+    engine = armed(NOTE)
+    engine.raise_fence(Side.TARGET, 1)
+    refused(pair, FenceUpError, "target is up")
+
+
+def test_arm_when_another_estate_is_there_then_it_is_refused(pair: Any, armed: Armed) -> None:
+    armed(NOTE)
+    refused(pair, AlreadyArmedError, "by the estate test-", estate="somebody-else")
+
+
+def test_arm_when_the_slot_is_somebody_elses_then_it_is_refused(pair: Any) -> None:
+    pair.both(NOTE)
+    with pair.admin(Side.TARGET) as admin:
+        admin.execute(
+            "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')",
+            [pair.settings.object_name],
+        )
+    error = refused(pair, AlreadyArmedError, "has a slot")
+    assert "pg_drop_replication_slot" in error.cure
+
+
+def test_arm_when_capture_is_unknown_then_it_is_refused(pair: Any) -> None:
+    pair.both(NOTE)
+    with pytest.raises(ConfigurationError, match="telepathy"):
+        pair.engine().arm("telepathy")
+
+
+def test_connect_when_refused_then_the_error_names_user_and_host_and_not_the_password(
+    pair: Any,
+) -> None:
+    pair.both(NOTE)
+    wrong = psycopg.conninfo.make_conninfo(pair.settings.target_dsn, password="not-this-secret")
+    error = refused(pair, CredentialsError, "as user failback", target_dsn=wrong)
+    assert "not-this-secret" not in str(error)
+    nobody = psycopg.conninfo.make_conninfo(pair.settings.source_dsn, port="1")
+    error = refused(pair, UnreachableError, "source database", source_dsn=nobody)
+    assert "test-only" not in repr(replace(pair.settings, source_dsn=nobody))
+
+
+def test_batch_when_the_source_refuses_a_row_then_the_error_says_what_to_do(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed("CREATE TABLE note (id int PRIMARY KEY, v int)")
+    pair.run(Side.SOURCE, "ALTER TABLE note ADD CHECK (v < 10)")
+    with pair.target() as target:
+        target.execute("INSERT INTO note VALUES (1, 10)")
+    with pytest.raises(TableRefusedError, match=r"refuses rows of public\.note"):
+        engine.run_batch()
+    pair.run(Side.TARGET, "ALTER TABLE note ADD COLUMN w int")
+    with pair.target() as target:
+        target.execute("UPDATE note SET v = 1, w = 2")
+    with pytest.raises(SchemaDriftError, match="lacks the column w"):
+        engine.run_batch()
+    assert any("lacks the column w" in each.problem for each in engine.status().problems)
+    pair.run(Side.SOURCE, "ALTER TABLE note ADD COLUMN w int")
+    assert engine.drain(5).outcome is Outcome.SUCCEEDED
+    pair.assert_equal()
+
+
+def test_lift_when_a_rule_would_be_broken_then_it_is_refused(pair: Any, armed: Armed) -> None:
+    engine = armed(NOTE)
+    with pytest.raises(SafetyRuleError, match="one_writer"):
+        engine.lift_fence(Side.SOURCE)
+    with pair.target() as target:
+        target.execute("INSERT INTO note (body) VALUES ('tail')")
+    assert engine.raise_fence(Side.TARGET, 1).outcome is Outcome.SUCCEEDED
+    with pytest.raises(SafetyRuleError, match="tail_drained"):
+        engine.lift_fence(Side.SOURCE)
+    assert engine.status().lag_seconds > 0
+    engine.drain(5)
+    assert not engine.lift_fence(Side.SOURCE).raised
+    with pytest.raises(SafetyRuleError, match="one_writer"):
+        engine.lift_fence(Side.TARGET)
+    with psycopg.connect(pair.databases.source_app_dsn) as product:
+        product.execute("INSERT INTO note (id, body) VALUES (100, 'on the source')")
+    engine.raise_fence(Side.SOURCE, 1)
+    with pytest.raises(SafetyRuleError, match="tail_drained"):
+        engine.lift_fence(Side.TARGET)
+    assert not engine.lift_fence(Side.TARGET, accepted="an operator").raised
+
+
+def test_canary_when_the_target_is_fenced_then_it_is_inconclusive(pair: Any, armed: Armed) -> None:
+    engine = armed(NOTE)
+    engine.raise_fence(Side.TARGET, 1)
+    assert engine.canary().outcome is Outcome.INCONCLUSIVE
+
+
+def test_sequences_when_both_sides_have_given_out_values_then_the_source_is_beyond_both(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(
+        NOTE,
+        "CREATE SEQUENCE down INCREMENT -2 MINVALUE -500 MAXVALUE 0 START 0",
+        "CREATE SEQUENCE small MAXVALUE 50",
+        "CREATE SEQUENCE unused",
+        "CREATE SEQUENCE preset",
+        sequence_headroom=100,
+    )
+    with pair.target() as target:
+        target.execute("SELECT setval('note_id_seq', 40), setval('down', -10), setval('small', 9)")
+        target.execute("SELECT setval('preset', 500, false)")
+    with pair.admin(Side.SOURCE) as source:
+        source.execute("SELECT setval('unused', 7000)")
+    assert engine.synchronise_sequences() == 4
+    assert engine.synchronise_sequences() == 0
+    assert pair.rows(
+        Side.SOURCE,
+        "SELECT nextval('note_id_seq'), nextval('down'), nextval('unused'), nextval('preset')",
+    ) == [(141, -212, 7001, 600)]
+    assert pair.rows(Side.SOURCE, "SELECT last_value FROM small") == [(50,)]
