@@ -1,0 +1,284 @@
+"""Digests of tables: SQL that hashes rows exactly, equal on both sides and on any version.
+
+Changes when a type needs another exact form. A row's image is `record_send` of its columns: the
+binary form of each value with its length, so that nothing that is stored differently is taken
+for the same. Values whose binary form carries object identifiers travel in it as text. A digest
+is the count of rows and the sums of two differently seeded 64-bit hashes of the images; sums do
+not depend on the order of rows, and those of ranges add up to that of their table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import LiteralString
+
+from psycopg import sql
+
+from failback.models.sync import TableProblem
+from failback.reverse_sync.catalogue import Column, Table
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.statements import statement
+
+_SEEDS = (0x5EED_0001, 0x5EED_0002)
+
+# Their binary form depends on nothing but the value, and tells apart what text tells apart.
+_SENT = (
+    "bool int2 int4 int8 numeric money text varchar bpchar char name bytea uuid json jsonb date"
+    " time timetz timestamp timestamptz interval inet cidr macaddr macaddr8 bit varbit tsvector"
+    " oid xid xid8 pg_lsn int4range int8range numrange daterange tsrange tstzrange"
+    " int4multirange int8multirange nummultirange datemultirange tsmultirange"
+    " tstzmultirange"
+)
+_SENT_AS_THEY_ARE = frozenset(_SENT.split())
+_FLOATS = frozenset(["float4", "float8"])
+# Sorted by value on every server; text is added where it sorts by bytes on both sides.
+_SORTED = "int2 int4 int8 numeric date time timestamp timestamptz uuid bytea oid bool"
+_ORDERED = frozenset(_SORTED.split())
+_TEXTS = frozenset(["text", "varchar"])
+
+
+RowHash = tuple[int, int]
+Key = tuple[str, ...]
+
+
+class Form(StrEnum):
+    """How a row becomes a number."""
+
+    BINARY = "binary"
+    """Postgres's own hash of `record_send`: fast; used where both servers agree on it."""
+    TEXT = "text"
+    """SHA-256 of the row's text: slow; needs nothing but the same text on both sides."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Keys after `after` up to and including `upto`, as text; None is open."""
+
+    after: tuple[str, ...] | None = None
+    upto: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Digest:
+    """Rows and the two sums of their hashes."""
+
+    rows: int = 0
+    first: int = 0
+    second: int = 0
+
+    def __add__(self, other: "Digest") -> "Digest":
+        return Digest(self.rows + other.rows, self.first + other.first, self.second + other.second)
+
+    def without(self, hashes: RowHash) -> "Digest":
+        """The digest that is left when one row is taken out."""
+        return Digest(self.rows - 1, self.first - hashes[0], self.second - hashes[1])
+
+    def __str__(self) -> str:
+        mask = (1 << 64) - 1
+        return f"{self.first & mask:016x}{self.second & mask:016x}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One table as it is compared: the same SQL serves both sides."""
+
+    table: Table
+    """As the target has it."""
+    expressions: tuple[sql.Composable, ...]
+    """The exact form of each compared column, by the order of the target's columns."""
+    key_expressions: tuple[sql.Composable, ...]
+    ordered: bool
+    """Whether a range of keys holds the same rows on both sides."""
+    form: Form
+
+    def chunk(self, within: Range, buckets: int) -> sql.Composed:
+        """A query for (bucket, rows, sum, sum); `buckets` is a power of two."""
+        return sql.SQL(statement("digest_chunk")).format(
+            bucket=self._bucket(sql.Identifier("key"), buckets),
+            key=self._key() if buckets > 1 else sql.SQL("NULL::bytea"),
+            **self._hashing(),
+            range=self._range(within),
+        )
+
+    def rows(self, within: Range, buckets: int, wanted: Sequence[int]) -> sql.Composed:
+        """A query for (key as text[], hash, hash) of the rows in the wanted buckets."""
+        return sql.SQL(statement("digest_rows")).format(
+            names=self._names(),
+            bucket=self._bucket(self._key(), buckets),
+            buckets=sql.Literal(list(wanted)),
+            **self._hashing(),
+            range=self._range(within),
+        )
+
+    def some(self) -> sql.Composed:
+        """The same for rows by key: one parameter, a list of texts, for each key column."""
+        key = self.table.key_columns
+        wanted = [sql.Identifier(f"k{place}") for place, _ in enumerate(key)]
+        comma = sql.SQL(", ")
+        return sql.SQL(statement("digest_keys")).format(
+            names=self._names(),
+            **self._hashing(),
+            columns=comma.join(column.identifier for column in key),
+            casts=comma.join(_cast(w, c.type_name) for w, c in zip(wanted, key, strict=True)),
+            arrays=comma.join([sql.SQL("%s::text[]")] * len(key)),
+            wanted=comma.join(wanted),
+        )
+
+    def bounds(self, parts: int, percent: float) -> sql.Composed:
+        """A query for the keys, as text, that part the table into about so many ranges."""
+        key = self.table.key_columns
+        comma, aliases = sql.SQL(", "), [sql.Identifier(f"k{n}") for n, _ in enumerate(key)]
+        return sql.SQL(statement("digest_bounds")).format(
+            names=comma.join(_cast(alias, "text") for alias in aliases),
+            aliased=comma.join(column.identifier for column in key),
+            aliases=comma.join(aliases),
+            columns=comma.join(column.identifier for column in key),
+            table=self.table.identifier,
+            percent=sql.Literal(percent),
+            parts=sql.Literal(parts),
+        )
+
+    def _hashing(self) -> dict[str, sql.Composable]:
+        only: LiteralString = "ONLY {}" if self.table.kind == "r" else "{}"
+        image = _row(self.expressions)
+        if self.form is Form.BINARY:
+            image = sql.SQL("record_send({})").format(image)
+            first, second = (
+                sql.SQL("hash_record_extended(ROW(image), {})").format(sql.Literal(seed))
+                for seed in _SEEDS
+            )
+        else:
+            image = sql.SQL("sha256(convert_to(({})::text, 'UTF8'))").format(image)
+            first, second = (
+                sql.SQL("('x' || encode(substr(image, {}, 8), 'hex'))::bit(64)::bigint").format(
+                    sql.Literal(start)
+                )
+                for start in (1, 9)
+            )
+        table = sql.SQL(only).format(self.table.identifier)
+        return {"image": image, "first": first, "second": second, "table": table}
+
+    def _key(self) -> sql.Composed:
+        row = _row(self.key_expressions)
+        if self.form is Form.BINARY:
+            return sql.SQL("record_send({})").format(row)
+        return sql.SQL("sha256(convert_to(({})::text, 'UTF8'))").format(row)
+
+    def _bucket(self, key: sql.Composable, buckets: int) -> sql.Composable:
+        if buckets == 1:
+            return sql.SQL("0::bigint")
+        hashed = sql.SQL("('x' || encode(substr({}, 1, 4), 'hex'))::bit(32)::bigint")
+        if self.form is Form.BINARY:
+            hashed = sql.SQL("hash_record_extended(ROW({}), 0)")
+        return sql.SQL("({} & {}::bigint)").format(hashed.format(key), sql.Literal(buckets - 1))
+
+    def _names(self) -> sql.Composed:
+        return sql.SQL(", ").join(_cast(c.identifier, "text") for c in self.table.key_columns)
+
+    def _range(self, within: Range) -> sql.Composed:
+        row = sql.SQL("({})").format(
+            sql.SQL(", ").join(column.identifier for column in self.table.key_columns)
+        )
+        limits = []
+        for template, bound in (
+            (sql.SQL("{} > ({})"), within.after),
+            (sql.SQL("{} <= ({})"), within.upto),
+        ):
+            if bound is not None:
+                values = sql.SQL(", ").join(
+                    _cast(sql.Literal(value), column.type_name)
+                    for value, column in zip(bound, self.table.key_columns, strict=True)
+                )
+                limits.append(template.format(row, values))
+        return sql.SQL(" AND ").join(limits) if limits else sql.Composed([sql.SQL("true")])
+
+
+def compared(
+    source: Table,
+    target: Table,
+    form: Form,
+    bytewise: Mapping[int, frozenset[str]] | None = None,
+) -> tuple[Comparison, tuple[TableProblem, ...]]:
+    """How one table is compared, columns matched by name, and what keeps it from being equal.
+
+    Args:
+        source: the table on the source.
+        target: the table of the same name on the target.
+        form: how rows are hashed.
+        bytewise: by a table's oid on the target, the text columns that sort by bytes on both
+            sides.
+    """
+    on_source = {column.name: column for column in source.columns if not column.generated}
+    problems = []
+    expressions: dict[str, sql.Composable] = {}
+    for column in target.columns:
+        if column.generated:
+            continue
+        if column.name not in on_source:
+            table = target.identifier.as_string()
+            name = column.identifier.as_string()
+            problems.append(
+                TableProblem(
+                    table=target.qualified,
+                    problem=f"Column {column.name} is missing on the source.",
+                    cure=f"ALTER TABLE {table} ADD COLUMN {name} {column.type_name};",
+                )
+            )
+            continue
+        expressions[column.name] = exact(column, on_source[column.name], form)
+    texts = (bytewise or {}).get(target.oid, frozenset())
+    return Comparison(
+        table=target,
+        expressions=tuple(expressions.values()),
+        key_expressions=tuple(expressions[name] for name in target.key if name in expressions),
+        ordered=all(_ordered(column, texts) for column in target.key_columns),
+        form=form,
+    ), tuple(problems)
+
+
+def exact(column: Column, other: Column, form: Form) -> sql.Composable:
+    """An expression whose image tells apart whatever two stored values differ in."""
+    name = column.identifier
+    schema, _, base = column.base_type.partition(".")
+    if (
+        form is Form.TEXT
+        or (column.base_type, column.is_array) != (other.base_type, other.is_array)
+        or schema != "pg_catalog"
+        # The binary form of an array of a domain carries that domain's identifier.
+        or (column.is_array and "." in column.type_name)
+    ):
+        return _cast(name, "text")
+    if base in _FLOATS and not column.is_array:
+        # The bits of not-a-number vary with how it was computed, and do not survive text.
+        return sql.SQL("CASE WHEN {0} = 'NaN' THEN 'NaN'::{1} ELSE {0}::{1} END").format(
+            name, sql.Identifier(base)
+        )
+    if base not in _SENT_AS_THEY_ARE:
+        return _cast(name, "text")
+    if column.type_kind == "d":
+        return _cast(name, f'pg_catalog."{base}"')
+    return name
+
+
+def agreed_form(connections: Sequence[Connection]) -> Form:
+    """The fast form where all servers hash fixed values of every type alike, else the slow."""
+    query = sql.SQL(statement("digest_probe")).format(seed=sql.Literal(_SEEDS[0]))
+    hashes = {connection.execute(query).fetchall()[0][0] for connection in connections}
+    return Form.BINARY if len(hashes) == 1 else Form.TEXT
+
+
+def _ordered(column: Column, bytewise: frozenset[str]) -> bool:
+    schema, _, base = column.base_type.partition(".")
+    if schema != "pg_catalog" or column.type_kind != "b" or column.is_array:
+        return False
+    return base in _ORDERED or (base in _TEXTS and column.name in bytewise)
+
+
+def _row(expressions: Sequence[sql.Composable]) -> sql.Composed:
+    return sql.SQL("ROW({})").format(sql.SQL(", ").join(expressions))
+
+
+def _cast(value: sql.Composable, type_name: str) -> sql.Composed:
+    """A cast to a type as the server's own `format_type` writes it."""
+    written: LiteralString = type_name
+    return sql.SQL("{}::{}").format(value, sql.SQL(written))
