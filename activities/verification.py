@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from temporalio import activity
@@ -17,6 +18,9 @@ from failback.models.requests import (
 from failback.models.rollback import AvailabilityReport
 from failback.models.traffic import ServiceReport
 from failback.ports import AvailabilityProbe, LoadBalancer, ReverseSyncEngine, ServiceChecks
+
+_ROUND_SECONDS = 0.2
+"""Between two rounds of checks, when the first did not pass."""
 
 ProbeFactory = Callable[[AvailabilityReport], AvailabilityProbe]
 """Makes a prober that goes on from the counts it is given."""
@@ -47,9 +51,23 @@ class VerificationActivities:
     @activity.defn
     @maps_errors
     async def check_service(self, request: CheckServiceRequest) -> ServiceReport:
-        """Run every configured check; a failing one is a result."""
-        checks = await self._checks.check() if self._checks else ()
-        return ServiceReport(checks=checks, attempts=activity.info().attempt)
+        """Run every configured check until enough pass or the patience is over.
+
+        A failing check is a result. The side that has just been given all traffic may be
+        slow for a moment, which is no reason to call the rollback failed.
+        """
+        if self._checks is None:
+            return ServiceReport(checks=())
+        deadline = time.monotonic() + request.patience_seconds
+        rounds = 0
+        while True:
+            rounds += 1
+            report = ServiceReport(checks=await self._checks.check(), attempts=rounds)
+            if report.availability >= request.minimum_availability:
+                return report
+            if time.monotonic() >= deadline:
+                return report
+            await asyncio.sleep(_ROUND_SECONDS)
 
     @activity.defn
     @maps_errors

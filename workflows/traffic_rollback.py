@@ -200,8 +200,13 @@ class TrafficRollback(WriteGapWorkflow):
         async with self.timeline.step("verify", budget) as step:
             report = await workflow.execute_activity_method(
                 VerificationActivities.check_service,
-                CheckServiceRequest(rollback_id=self.request.rollback_id, step="verify"),
-                **options.effect(budget),
+                CheckServiceRequest(
+                    rollback_id=self.request.rollback_id,
+                    step="verify",
+                    minimum_availability=minimum,
+                    patience_seconds=0.6 * budget,
+                ),
+                **options.effect(2 * budget),
             )
             if not report.checks:
                 step.observed(Outcome.INCONCLUSIVE, "no checks are configured", report.attempts)

@@ -105,6 +105,10 @@ class EvidenceReport(Payload):
 class CheckServiceRequest(StepRequest):
     """Run the service checks, the user journey among them."""
 
+    minimum_availability: float = 0.95
+    patience_seconds: float = 0.0
+    """For how long checks are repeated while too few pass."""
+
 
 class MeasureAvailabilityRequest(StepRequest):
     """Probe until cancelled; a retry goes on from the last heartbeat."""

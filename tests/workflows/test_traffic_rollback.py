@@ -171,7 +171,7 @@ async def test_level_1_when_nothing_was_armed_then_the_estates_policy_decides(
 async def test_level_1_when_the_journey_fails_then_forces_the_failover_and_reports_failure(
     make_estate: MakeEstate,
 ) -> None:
-    fakes = await make_estate()
+    fakes = await make_estate(budgets={"verify": 1.0})
     fakes.checks.break_check("journey")
     await fakes.rollbacks.start(1, "errors", "alice")
     result = await fakes.rollbacks.result(None)
@@ -181,6 +181,19 @@ async def test_level_1_when_the_journey_fails_then_forces_the_failover_and_repor
     assert "journey" in (result.error or "")
     assert set((await serving(fakes)).values()) == {frozenset({Side.SOURCE})}
     assert [call for call in fakes.calls if call.method == "point"]
+
+
+async def test_level_1_when_the_source_stumbles_at_first_then_checks_again(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate()
+    fakes.checks.break_check("response_time", times=2)
+    await fakes.rollbacks.start(1, "errors", "alice")
+    result = await fakes.rollbacks.result(None)
+
+    assert result.success
+    verify = next(step for step in result.steps if step.name == "verify")
+    assert verify.attempts == 3
 
 
 async def test_level_1_when_the_balancer_is_away_then_names_still_move(
