@@ -11,7 +11,8 @@ from failback.cli.exits import of_outcome
 from failback.cli.output import ExitCode
 from failback.cli.session import ConfigOption, JsonOption, opened
 from failback.cli.writing import amount, fact, heading
-from failback.models.common import Outcome, Payload
+from failback.errors import SafetyRuleError
+from failback.models.common import Outcome, Payload, Side
 from failback.models.sync import BatchReport, Conflict, DrainReport, SyncStatus, VerifyReport
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -68,11 +69,19 @@ def run(
     """Carry the target's changes to the source now."""
     session = opened(ctx, config, as_json)
     with closing(session.engine()) as engine:
+        # A source that takes writes may have changed the same rows: those are parked.
+        fenced = engine.fenced(Side.SOURCE)
+        if once and not fenced:
+            raise SafetyRuleError(
+                "tail_drained: the source takes writes, and one batch looks for no conflicts.",
+                "Leave --once out: a whole drain parks rows that changed on both sides.",
+            )
         if once:
             batch = engine.run_batch()
             session.output.show(batch, lambda console: _write_batch(console, batch))
             return ExitCode.WAITING if batch.skipped else ExitCode.DONE
-        drained = engine.drain(deadline, session.output.note)
+        drain = engine.drain if fenced else engine.drain_late
+        drained = drain(deadline, session.output.note)
     session.output.show(drained, lambda console: _write_drain(console, drained))
     return of_outcome(drained.outcome)
 

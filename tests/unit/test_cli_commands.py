@@ -7,7 +7,7 @@ import pytest
 from failback.cli.entry import run
 from failback.cli.session import Session
 from failback.errors import UnreachableError
-from failback.models.common import Outcome
+from failback.models.common import Outcome, Side
 from failback.models.rollback import Decision, Phase
 from failback.providers.reverse_sync.fake import FakeReverseSync
 
@@ -385,3 +385,14 @@ def test_conflicts_list_when_there_are_none_then_the_list_is_empty(
 ) -> None:
     assert run(["sync", "conflicts", "list", "--json"]) == 0
     assert document(capsys) == {"conflicts": []}
+
+
+def test_sync_run_once_while_the_source_takes_writes_then_it_is_refused(
+    engine: FakeReverseSync, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.arm()
+    engine.raise_fence(Side.TARGET, 1.0)
+    engine.lift_fence(Side.SOURCE)
+    assert run(["sync", "run", "--once", "--json"]) == 1
+    assert document(capsys)["error"]["type"] == "SafetyRuleError"
+    assert run(["sync", "run"]) == 0
