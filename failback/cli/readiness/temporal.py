@@ -1,5 +1,7 @@
 """Questions about Temporal: whether it answers, and whether a worker polls."""
 
+import asyncio
+
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
@@ -12,6 +14,12 @@ from failback.errors import FailbackError
 from failback.temporal.client import connect
 
 POLLING = "a worker polls the task queue"
+PATIENCE_SECONDS = 5.0
+LOOK_SECONDS = 0.25
+_KINDS = (
+    (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "workflow"),
+    (TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY, "activity"),
+)
 
 
 async def examine_temporal(estate: Estate) -> list[Finding]:
@@ -38,33 +46,41 @@ async def examine_temporal(estate: Estate) -> list[Finding]:
 
 
 async def _examine_workers(part: Part, client: Client, estate: Estate) -> None:
+    """A worker that has just started is given a moment to appear."""
     config = estate.temporal
-    missing = []
-    for kind, name in (
-        (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "workflow"),
-        (TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY, "activity"),
-    ):
-        try:
-            described = await client.workflow_service.describe_task_queue(
-                DescribeTaskQueueRequest(
-                    namespace=config.namespace,
-                    task_queue=TaskQueue(name=config.task_queue),
-                    task_queue_type=kind,
-                )
-            )
-        except RPCError as error:
-            part.say(POLLING, None, f"Temporal does not tell: {error.message}")
-            return
-        if not described.pollers:
-            missing.append(name)
+    patience = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    try:
+        while missing := await _without_pollers(client, estate):
+            if asyncio.get_running_loop().time() > patience:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+    except RPCError as error:
+        part.say(POLLING, None, f"Temporal does not tell: {error.message}")
+        return
+    nobody = f"nobody polls {config.task_queue} for {' and '.join(missing)} tasks"
     part.say(
         POLLING,
         not missing,
-        f"nobody polls {config.task_queue} for {' and '.join(missing)} tasks"
-        if missing
-        else config.task_queue,
+        nobody if missing else config.task_queue,
         "Start one: failback worker",
     )
+
+
+async def _without_pollers(client: Client, estate: Estate) -> list[str]:
+    """The kinds of tasks that nobody polls for."""
+    config = estate.temporal
+    missing = []
+    for kind, name in _KINDS:
+        described = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=config.namespace,
+                task_queue=TaskQueue(name=config.task_queue),
+                task_queue_type=kind,
+            )
+        )
+        if not described.pollers:
+            missing.append(name)
+    return missing
 
 
 def _refused(part: Part, namespace: str, error: RPCError) -> None:
