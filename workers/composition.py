@@ -69,6 +69,13 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     ]
 
 
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The sandbox that workflows run in, in a worker and in a replay."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH)
+    )
+
+
 def build_worker(
     client: Client, task_queue: str, ports: WorkerPorts, threads: ThreadPoolExecutor
 ) -> Worker:
@@ -79,9 +86,7 @@ def build_worker(
         workflows=WORKFLOWS,
         activities=activities_of(ports),
         activity_executor=threads,
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH)
-        ),
+        workflow_runner=workflow_runner(),
         max_concurrent_activities=THREADS,
         max_concurrent_local_activities=THREADS,
         # A dead worker's queue of its own is given up quickly, and a cancel arrives quickly.

@@ -1,8 +1,9 @@
 """An estate of fakes behind a real worker and a real Temporal."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -17,8 +18,9 @@ from failback.providers.faults import Call
 from failback.providers.load_balancer.fake import FakeLoadBalancer
 from failback.providers.notify.fake import FakeNotifier
 from failback.providers.reverse_sync.fake import FakeReverseSync
+from failback.temporal.client import connect
 from failback.temporal.rollbacks import Rollbacks
-from workers.composition import THREADS, WorkerPorts
+from workers.composition import THREADS, WorkerPorts, build_worker
 
 BACKENDS = ("database", "auth", "storage", "functions")
 
@@ -107,6 +109,38 @@ class FakeEstate:
     async def until_phase(self, phase: Phase) -> RollbackStatus:
         """Wait for a phase."""
         return await self.until(lambda status: status.phase is phase)
+
+
+@contextlib.asynccontextmanager
+async def fake_estate(
+    name: str, address: str, *, worker: bool = True, armed: bool = True, **changes: object
+) -> AsyncIterator[FakeEstate]:
+    """Fakes, client, and a worker unless the caller brings its own, until the body ends."""
+    estate = estate_of(name, address, **changes)
+    calls: list[Call] = []
+    routes = [backend for route in estate.plan(1).routes for backend in route.backends]
+    client = await connect(estate)
+    fakes = FakeEstate(
+        estate=estate,
+        client=client,
+        rollbacks=Rollbacks(client, estate),
+        calls=calls,
+        balancer=FakeLoadBalancer(routes, calls=calls),
+        dns=FakeDnsProvider(estate.dns.records if estate.dns else (), calls=calls),
+        checks=FakeServiceChecks(calls=calls),
+        notifier=FakeNotifier(calls=calls),
+        engine=FakeReverseSync(armed=armed, calls=calls),
+    )
+    with fakes.threads:
+        if not worker:
+            yield fakes
+            return
+        async with build_worker(client, estate.temporal.task_queue, fakes.ports, fakes.threads):
+            try:
+                yield fakes
+            finally:
+                for method in ("drain", "raise_fence", "verify", "drain_late", "run_batch"):
+                    fakes.engine.release(method)
 
 
 MakeEstate = Callable[..., Awaitable[FakeEstate]]

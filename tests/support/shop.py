@@ -34,6 +34,7 @@ class Shop:
         self.users: set[str] = set()
         self.broken: dict[str, web.Response] = {}
         self.hanging: set[str] = set()
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
         self.after: dict[str, Callable[[], Awaitable[None]]] = {}
         self.delays: dict[str, float] = {}
 
@@ -46,6 +47,11 @@ class Shop:
         path = request.path
         self.requests.append((request.method, path))
         self.headers[f"{request.method} {path}"] = request.headers
+        if path in self.before:
+            await self.before[path]()
+            # A client that gave up is not served any more.
+            if request.transport is None or request.transport.is_closing():
+                raise web.HTTPBadRequest
         answer = await self._answers(request)
         if path in self.after:
             await self.after[path]()
