@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -17,6 +18,39 @@ from failback.providers.checks import HttpServiceChecks
 from support.shop import ANON, SERVICE, Shop, checks_config, serving
 
 SECRET_WORDS = (ANON, SERVICE, "database-password")
+
+
+@asynccontextmanager
+async def stalling(dsn: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A way to a server that lets bytes through only while the event is set."""
+    server = psycopg.conninfo.conninfo_to_dict(dsn)
+    flowing = asyncio.Event()
+    flowing.set()
+
+    handlers: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(str(server["host"]), int(str(server["port"])))
+        handlers.add(asyncio.create_task(pump(reader, there[1])))
+        handlers.add(asyncio.create_task(pump(there[0], writer)))
+
+    proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    try:
+        yield psycopg.conninfo.make_conninfo(dsn, port=port), flowing
+    finally:
+        proxy.close()
+        await proxy.wait_closed()
+        # Every client has gone: so will both directions of each connection.
+        await asyncio.wait_for(asyncio.gather(*handlers), 10)
 
 
 def outcomes(results: tuple[CheckResult, ...]) -> dict[str, Outcome]:
@@ -101,6 +135,30 @@ class TestHttpServiceChecks:
         await asyncio.wait_for(asked.wait(), 10)
         assert shop.users
         checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        assert not shop.users
+
+    async def test_journey_when_cancelled_while_it_removes_then_the_removal_goes_on(
+        self, shop: Shop, url: str
+    ) -> None:
+        removing, may_go_on = asyncio.Event(), asyncio.Event()
+
+        async def wait_at_the_removal() -> None:
+            (email,) = shop.users
+
+            async def wait() -> None:
+                removing.set()
+                await may_go_on.wait()
+
+            shop.before[f"/auth/v1/admin/users/id-of-{email}"] = wait
+
+        shop.after["/functions/v1/ai-query"] = wait_at_the_removal
+        checking = asyncio.create_task(_result(HttpServiceChecks(checks_config(url)), "journey"))
+        await asyncio.wait_for(removing.wait(), 10)
+        checking.cancel()
+        await asyncio.wait([checking], timeout=0.05)
+        may_go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await checking
         assert not shop.users
@@ -228,24 +286,25 @@ class TestDatabaseCheck:
         assert ended == (1,)
         assert details == ["connected and answered", "answered", "connected and answered"]
 
-    async def test_probe_when_its_deadline_passed_then_the_next_one_is_not_confused(
-        self, databases: Any, dsn: str
+    @pytest.mark.parametrize("warm", [True, False], ids=["kept", "new"])
+    async def test_probe_when_the_server_hangs_then_ends_at_its_deadline_and_recovers(
+        self, dsn: str, warm: bool
     ) -> None:
-        checks = self.checks(dsn)
-        checks._probe_seconds = 0.2
-        await checks.probe()
-        assert checks._database is not None
-        kept = checks._database._kept
-        assert kept is not None
-        sleeping = asyncio.create_task(kept.execute("SELECT pg_sleep(30)"))
-        (late,) = [r for r in await checks.probe() if r.name == "database"]
-        checks._probe_seconds = 10
-        (next_one,) = [r for r in await checks.probe() if r.name == "database"]
-        await checks.aclose()
-        with pytest.raises(psycopg.OperationalError):
-            await sleeping
-        assert late.outcome is Outcome.FAILED
-        assert next_one.detail == "connected and answered"
+        async with stalling(dsn) as (proxied, flowing):
+            checks = self.checks(proxied)
+            if warm:
+                assert await _database_detail(checks) == "connected and answered"
+            checks._probe_seconds = 0.2
+            flowing.clear()
+            # psycopg alone would wait for five seconds and more.
+            async with asyncio.timeout(4):
+                late = await _database_detail(checks)
+            flowing.set()
+            checks._probe_seconds = 20
+            details = [await _database_detail(checks) for _ in range(2)]
+            await checks.aclose()
+        assert late == "no answer within 0.2 s"
+        assert details == ["connected and answered", "answered"]
 
     async def test_check_when_the_password_is_wrong_then_the_detail_holds_none(
         self, dsn: str

@@ -4,20 +4,13 @@ import asyncio
 import re
 import shutil
 import time
-from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
 import pytest
 
-from failback.config import DnsConfig, TsigConfig
+from failback.config import TsigConfig
 from failback.errors import (
-    ConfigurationError,
     CredentialsError,
     DnsRefusedError,
     FailbackError,
@@ -30,16 +23,10 @@ from failback.ports import DnsProvider
 from failback.providers.dns import FakeDnsProvider, Rfc2136DnsProvider
 from failback.providers.dry_run import DryRunDns, DryRunJournal
 
-API = DnsRecord(name="api.shop.test.", source="API.source.test", target="target.shop.test.", ttl=60)
+from support.dns_server import API, SECRET, config, seen
+
 AUTH = DnsRecord(name="auth.shop.test.", source="auth.source.test.", target="auth.target.test.")
 NEW = DnsRecord(name="new.shop.test.", source="new.source.test.", target="new.target.test.", ttl=5)
-SECRET = b64encode(b"another secret of the same size.").decode()
-
-
-def config(server: str, secret: str | None, **changes: Any) -> DnsConfig:
-    key = TsigConfig(name="failback.", secret=secret) if secret else None
-    fields: dict[str, Any] = {"server": server, "zone": "shop.test.", "tsig": key, "records": ()}
-    return DnsConfig(**{**fields, **changes})
 
 
 def _fake(request: pytest.FixtureRequest) -> DnsProvider:
@@ -82,12 +69,6 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[DnsProvider]
     made = make(request)
     yield made
     await made.aclose()
-
-
-async def seen(provider: DnsProvider, record: DnsRecord) -> tuple[str | None, int | None]:
-    (answer,) = await provider.answers(record)
-    assert answer.name == record.name
-    return answer.answer, answer.ttl
 
 
 class TestDnsContract:
@@ -238,108 +219,6 @@ class TestRfc2136OnTheBuiltinServer:
         with pytest.raises(DnsRefusedError, match="REFUSED"):
             await provider.point(API, Side.SOURCE)
         assert await seen(provider, API) == ("target.shop.test.", 60)
-
-
-class Scripted(asyncio.DatagramProtocol):
-    """A name server whose answers a test makes."""
-
-    def __init__(self, reply: Callable[[dns.message.Message], bytes | None]) -> None:
-        self._reply = reply
-        self._transport: Any = None
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        wire = self._reply(dns.message.from_wire(data, keyring=False))
-        if wire is not None:
-            self._transport.sendto(wire, addr)
-
-
-@asynccontextmanager
-async def scripted(reply: Callable[[dns.message.Message], bytes | None]) -> AsyncIterator[str]:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: Scripted(reply), local_addr=("127.0.0.1", 0)
-    )
-    try:
-        yield f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
-    finally:
-        transport.close()
-
-
-def _saying(code: dns.rcode.Rcode) -> Callable[[dns.message.Message], bytes]:
-    def reply(question: dns.message.Message) -> bytes:
-        answer = dns.message.Message(id=question.id)
-        answer.flags = dns.flags.Flag(question.flags) | dns.flags.QR
-        answer.sections[0] = list(question.sections[0])
-        answer.set_rcode(code)
-        return answer.to_wire()
-
-    return reply
-
-
-class TestRfc2136Answers:
-    @pytest.mark.parametrize(
-        ("code", "error"),
-        [
-            (dns.rcode.REFUSED, DnsRefusedError),
-            (dns.rcode.NOTZONE, DnsRefusedError),
-            (dns.rcode.NOTIMP, DnsRefusedError),
-            (dns.rcode.FORMERR, DnsRefusedError),
-            (dns.rcode.YXDOMAIN, DnsRefusedError),
-            (dns.rcode.NOTAUTH, CredentialsError),
-            (dns.rcode.SERVFAIL, UnreachableError),
-        ],
-    )
-    async def test_update_when_answered_with_an_error_then_named_with_its_cure(
-        self, code: dns.rcode.Rcode, error: type[FailbackError]
-    ) -> None:
-        async with scripted(_saying(code)) as server:
-            provider = Rfc2136DnsProvider(config(server, None))
-            with pytest.raises(error, match=code.name) as caught:
-                await provider.point(API, Side.SOURCE)
-            assert caught.value.cure
-
-    async def test_update_when_the_yes_is_unsigned_then_not_believed(self) -> None:
-        async with scripted(_saying(dns.rcode.NOERROR)) as server:
-            provider = Rfc2136DnsProvider(config(server, SECRET))
-            with pytest.raises(CredentialsError, match="without a signature"):
-                await provider.point(API, Side.SOURCE)
-            await Rfc2136DnsProvider(config(server, None)).point(API, Side.SOURCE)
-
-    async def test_answers_when_a_resolver_is_silent_then_none_with_the_reason(self) -> None:
-        async with scripted(lambda _: None) as silent, scripted(_saying(dns.rcode.REFUSED)) as no:
-            provider = Rfc2136DnsProvider(
-                config("127.0.0.1:1", None, resolvers=(silent, no)), timeout_seconds=0.2
-            )
-            quiet, refused = await provider.answers(API)
-        assert (quiet.answer, refused.answer) == (None, None)
-        assert quiet.detail
-        assert "REFUSED" in refused.detail
-
-    @pytest.mark.parametrize("name", ["shop.test.", "api.elsewhere.test."])
-    async def test_record_when_not_below_the_zone_then_a_configuration_error(
-        self, name: str
-    ) -> None:
-        provider = Rfc2136DnsProvider(config("127.0.0.1:1", None))
-        with pytest.raises(ConfigurationError, match=re.escape(name)):
-            await provider.point(API.model_copy(update={"name": name}), Side.SOURCE)
-
-    @pytest.mark.parametrize(
-        "tsig",
-        [
-            TsigConfig(name="k.", secret="not base64!"),
-            TsigConfig(name="k.", secret=SECRET, algorithm="hmac-sha3"),
-            TsigConfig(name="a..b", secret=SECRET),
-        ],
-    )
-    def test_key_when_unusable_then_a_configuration_error_without_the_secret(
-        self, tsig: TsigConfig
-    ) -> None:
-        with pytest.raises(ConfigurationError) as caught:
-            Rfc2136DnsProvider(config("127.0.0.1:1", None, tsig=tsig))
-        assert tsig.secret.get_secret_value() not in str(caught.value)
 
 
 class TestFakeResolvers:
