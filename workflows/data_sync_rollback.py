@@ -102,7 +102,7 @@ class DataSyncRollback(WriteGapWorkflow):
                 self.note_drain(step, report)
             if report.outcome is not Outcome.SUCCEEDED:
                 raise StepFailedError("sync_back", report.detail or "the tail is not empty")
-        self.data_loss = DataLoss()
+        self.data_loss = DataLoss(lost_rows=None, detail="the two sides were not compared")
 
     async def _verify_integrity(self) -> None:
         budget = self.timeline.budget("verify_integrity", 60.0)
@@ -118,6 +118,7 @@ class DataSyncRollback(WriteGapWorkflow):
                 lost = report.missing + report.different
                 self.data_loss = DataLoss(lost_rows=lost, detail=_verdict(report))
                 raise StepFailedError("verify_integrity", _verdict(report))
+        self.data_loss = DataLoss()
 
     async def _roll_traffic_back(self) -> None:
         """Level 1 as a child; from here on the rollback only goes forward."""
