@@ -6,6 +6,7 @@ once for a release, and never again for the same one.
 
 import asyncio
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,9 @@ from support.servers import temporal_in
 
 HISTORIES = Path(__file__).parent / "histories"
 ALICE = Decision(who="alice", role="engineering_lead")
+
+_HOST = re.compile(r"\d+@[\w.-]+")
+"""A process on a host, as workers and their queues are called."""
 
 Scene = Callable[[FakeEstate], Awaitable[None]]
 
@@ -109,13 +113,11 @@ def _scrubbed(history: str) -> str:
     def scrub(value: Any) -> Any:
         if isinstance(value, list):
             return [scrub(item) for item in value]
+        if isinstance(value, str):
+            return _HOST.sub("recorder", value)
         if not isinstance(value, dict):
             return value
-        return {
-            key: "recorder" if key == "identity" else scrub(item)
-            for key, item in value.items()
-            if key != "stackTrace"
-        }
+        return {key: scrub(item) for key, item in value.items() if key != "stackTrace"}
 
     return json.dumps(scrub(json.loads(history)), indent=1)
 
