@@ -11,11 +11,10 @@ from psycopg import sql
 
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.matching import TablePair, key_condition
 from failback.reverse_sync.pgoutput import Keys
-from failback.reverse_sync.staging import Staging
-
-_BLOCK_BYTES = 256 * 1024
+from failback.reverse_sync.staging import FEW_KEYS, Staging
 
 Pulse = Callable[[], None]
 """Called often while rows flow; raises to stop."""
@@ -68,8 +67,10 @@ class Carrier:
         """Delete a table's changed rows on the receiver, and insert them as they are now."""
         pair = work.pair
         if not work.whole:
-            self.read_keys.fill(pair.sent, pair.key, work.keys, binary=self.binary_keys)
-            self.write_keys.fill(pair.received, pair.key, work.keys, binary=self.binary_keys)
+            few = work.count < FEW_KEYS
+            for staging, table in ((self.read_keys, pair.sent), (self.write_keys, pair.received)):
+                staging.plan_for(few=few)
+                staging.fill(table, pair.key, work.keys, binary=self.binary_keys)
         deleted = self.writer.execute(self._delete(work)).rowcount
         self.pulse()
         return Applied(deleted=deleted, inserted=self._copy(work))
@@ -93,23 +94,11 @@ class Carrier:
         giving = sql.SQL("COPY ({}) TO STDOUT (FORMAT {})").format(
             select_rows(pair, None if work.whole else self.read_keys.name(pair.sent)), form
         )
-        with (
-            self.reader.cursor() as source,
-            self.writer.cursor() as sink,
-        ):
-            with source.copy(giving) as rows, sink.copy(taking) as copy:
-                # The server sends each row as a message of its own; they are passed on in
-                # blocks, or the calls would cost more than the rows.
-                block: list[bytes] = []
-                size = 0
-                for row in rows:
-                    block.append(bytes(row))
-                    size += len(row)
-                    if size >= _BLOCK_BYTES:
-                        copy.write(b"".join(block))
-                        block, size = [], 0
-                        self.pulse()
-                copy.write(b"".join(block))
+        with self.writer.cursor() as sink:
+            with sink.copy(taking) as copy:
+                for block in copied_out(self.reader, giving):
+                    copy.write(b"".join(block))
+                    self.pulse()
             return sink.rowcount
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from failback.errors import SlotLostError
-from failback.reverse_sync import capture, fence, position, publication, slots
+from failback.reverse_sync import capture, conflicts, fence, position, publication, slots
 from failback.reverse_sync.catalogue import OWN_SCHEMA, Table, read_named
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.pgoutput import lsn_text
@@ -99,6 +99,7 @@ def _prepare(connection: Connection, settings: SyncSettings) -> None:
     """The schema, the estate's name, and what disarming must undo."""
     with connection.transaction():
         connection.execute(statement("schema"))
+        conflicts.install(connection)
         connection.execute(
             "INSERT INTO failback.estate (name) VALUES (%s) ON CONFLICT DO NOTHING",
             [settings.estate],

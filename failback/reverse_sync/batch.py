@@ -13,7 +13,8 @@ the log but not yet in the snapshot holds the position back, and its keys come a
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -25,6 +26,7 @@ from failback.reverse_sync import capture, position
 from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
 from failback.reverse_sync.capture import Horizon
 from failback.reverse_sync.lane import Armed, Lane, UnknownRelation, fingerprints
+from failback.reverse_sync.late_tail import Late, LateTail, TornError
 from failback.reverse_sync.pgoutput import (
     MARKER,
     Changes,
@@ -147,7 +149,9 @@ class _Batch:
         )
         changes = self._captured(horizon)
         works = self._works(changes)
-        applied = self._apply(works, torn=self._is_cut(changes, horizon)) if works else {}
+        late = Late({}, conflicts=0, parked=0)
+        if works:
+            late = self._apply(works, torn=self._is_cut(changes, horizon))
         reached = self._reached(changes, horizon)
         keys = sum(work.count for work in works)
         if reached > self.held.lsn or works:
@@ -164,13 +168,15 @@ class _Batch:
             position=lsn_text(reached),
             changes=changes.changes,
             keys=keys,
-            rows=sum(each.inserted for each in applied.values()),
-            deleted=sum(each.deleted for each in applied.values()),
+            rows=sum(each.inserted for each in late.applied.values()),
+            deleted=sum(each.deleted for each in late.applied.values()),
             by_table={work.pair.qualified: work.count for work in works},
             caught_up=reached == horizon.lsn,
             lag_seconds=max(0.0, (horizon.at - changes.oldest).total_seconds())
             if changes.oldest
             else 0.0,
+            conflicts=late.conflicts,
+            parked=late.parked,
         )
 
     def _names(self) -> tuple[str, ...]:
@@ -231,16 +237,30 @@ class _Batch:
             read = min(read, changes.barrier)
         return max(self.held.lsn, read)
 
-    def _apply(self, works: list[Work], *, torn: bool) -> dict[str, Applied]:
+    def _apply(self, works: list[Work], *, torn: bool) -> Late:
         self._check_catalogues(works)
         writer = self.lane.writer
         writer.execute(statement("apply_begin"))
         writer.execute(
             "SELECT pg_logical_emit_message(true, %s, %s)", [MARKER, self.lane.direction.name]
         )
+        if self.held.receiver_lsn is None:
+            late = Late(self._carry(works, torn=torn), conflicts=0, parked=0)
+        else:
+            late = self._carry_late(works, torn=torn)
+        self._check_rewritten(works)
+        if self.held.copy_whole:
+            writer.execute(
+                "UPDATE failback.stream_table SET copy_whole = false"
+                " WHERE stream = %s AND name = ANY (%s) AND copy_whole",
+                [self.lane.direction.name, list(self.held.copy_whole)],
+            )
+        return late
+
+    def _carry(self, works: list[Work], *, torn: bool) -> dict[str, Applied]:
         carrier = Carrier(
             reader=self.lane.reader,
-            writer=writer,
+            writer=self.lane.writer,
             read_keys=self.lane.read_keys,
             write_keys=self.lane.write_keys,
             binary_keys=self.armed.binary_keys,
@@ -249,22 +269,24 @@ class _Batch:
         applied = {}
         for work in works:
             self.order.pulse()
-            try:
+            with _refusing(work, torn=torn):
                 applied[work.pair.qualified] = carrier.carry(work)
-            except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
-                if torn:
-                    raise _Torn from error
-                raise _Refused(work.pair.qualified) from error
-            except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
-                raise _Refused(work.pair.qualified) from error
-        self._check_rewritten(works)
-        if self.held.copy_whole:
-            writer.execute(
-                "UPDATE failback.stream_table SET copy_whole = false"
-                " WHERE stream = %s AND name = ANY (%s) AND copy_whole",
-                [self.lane.direction.name, list(self.held.copy_whole)],
-            )
         return applied
+
+    def _carry_late(self, works: list[Work], *, torn: bool) -> Late:
+        """The receiver takes writes: what it changed itself stays."""
+        tail = LateTail(
+            lane=self.lane,
+            held=self.held,
+            armed=self.armed,
+            publication=self.order.publication,
+            complete=not torn,
+            pulse=self.order.pulse,
+        )
+        try:
+            return tail.carry(works, lambda work: _refusing(work, torn=torn))
+        except TornError as error:
+            raise _Torn from error
 
     def _check_catalogues(self, works: Iterable[Work]) -> None:
         """A column that was added since the catalogues were read must not be left out."""
@@ -294,6 +316,19 @@ class _Batch:
         except SlotBusyError:
             # The data is safe; the slot is advanced after the next batch.
             return
+
+
+@contextmanager
+def _refusing(work: Work, *, torn: bool) -> Iterator[None]:
+    """Turn what the receiver refuses of a table inside the block into the batch's own words."""
+    try:
+        yield
+    except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
+        if torn:
+            raise _Torn from error
+        raise _Refused(work.pair.qualified) from error
+    except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
+        raise _Refused(work.pair.qualified) from error
 
 
 def _abandon(lane: Lane) -> None:

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from failback.errors import SlotBusyError, SlotLostError
 from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.pgoutput import (
     Changes,
     Decoder,
@@ -171,8 +172,7 @@ def peek(
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            with helper.cursor() as cursor, cursor.copy(query) as rows:
-                return decoder.consume(_messages(rows))
+            return decoder.consume(_messages(copied_out(helper, query)))
         except psycopg.errors.ObjectInUse as error:
             _wait_or_give_up(slot, deadline, error)
         except psycopg.errors.UndefinedObject as error:
@@ -201,14 +201,13 @@ def advance(helper: Connection, slot: str, lsn: int) -> None:
             return
 
 
-def _messages(rows: psycopg.Copy) -> Iterator[bytes]:
-    """The only field of each row. The server sends each row as a message of its own."""
-    for row in rows:
-        message = bytes(row)
-        if message.startswith(_COPY_SIGNATURE):
-            message = message[_COPY_HEADER:]
-        if len(message) > _FIELD_START:
-            yield message[_FIELD_START:]
+def _messages(blocks: Iterator[list[bytes]]) -> Iterator[bytes]:
+    """The only field of each row."""
+    for block in blocks:
+        for row in block:
+            start = _COPY_HEADER if row.startswith(_COPY_SIGNATURE) else 0
+            if len(row) > start + _FIELD_START:
+                yield row[start + _FIELD_START :]
 
 
 def _wait_or_give_up(slot: str, deadline: float, error: psycopg.Error) -> None:

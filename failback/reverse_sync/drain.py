@@ -62,6 +62,7 @@ def run(
         changes=sum(report.changes for report in reports),
         keys=sum(report.keys for report in reports),
         seconds=time.monotonic() - began,
+        conflicts=sum(report.conflicts for report in reports),
         lag_before_seconds=reports[0].lag_seconds if reports else None,
         detail="" if done else f"The deadline of {deadline_seconds:g} s passed first.",
     )

@@ -15,6 +15,7 @@ from failback.models.sync import (
     ArmReport,
     BatchReport,
     CanaryReport,
+    Conflict,
     DisarmReport,
     DrainReport,
     FenceReport,
@@ -25,6 +26,7 @@ from failback.reverse_sync import (
     arming,
     batch,
     canary,
+    conflicts,
     drain,
     fence,
     position,
@@ -179,7 +181,11 @@ class ReverseSync:
             )
 
     def drain_late(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
-        """As `drain`, against a receiver that takes writes: conflicts are parked."""
+        """As `drain`, against a receiver that takes writes: conflicts are parked.
+
+        Every batch does so from the moment the receiver's fence is lifted; a receiver that is
+        still fenced changes nothing itself, so that this is a plain drain there.
+        """
         return self.drain(deadline_seconds, progress)
 
     def synchronise_sequences(self) -> int:
@@ -261,6 +267,11 @@ class ReverseSync:
             parallel=settings.parallel,
             sessions=self._verifying,
         )
+
+    def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
+        """Parked conflicts, oldest first."""
+        with self._control.session(self._direction.receiver) as session:
+            return conflicts.read(session, include_settled=include_settled)
 
     def close(self) -> None:
         """Give the sessions back; the next call opens new ones."""

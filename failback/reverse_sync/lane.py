@@ -93,6 +93,11 @@ class Lane:
         return self._session("writer")
 
     @property
+    def observer(self) -> Connection:
+        """On the receiver, for its own slot, while the writer is in a transaction."""
+        return self._session("observer")
+
+    @property
     def read_keys(self) -> Staging:
         """The reader's key tables."""
         return self._staged("reader")
@@ -130,7 +135,7 @@ class Lane:
         """The open sessions, the writer first, each with its side."""
         return tuple(
             (self._sessions[name], self._side(name))
-            for name in ("writer", "reader", "helper")
+            for name in ("writer", "observer", "reader", "helper")
             if name in self._sessions
         )
 
@@ -204,7 +209,8 @@ class Lane:
         return connection
 
     def _side(self, name: str) -> Side:
-        return self.direction.receiver if name == "writer" else self.direction.sender
+        on_receiver = name in {"writer", "observer"}
+        return self.direction.receiver if on_receiver else self.direction.sender
 
     def _staged(self, name: str) -> Staging:
         self._session(name)

@@ -10,11 +10,13 @@ from psycopg import sql
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.pgoutput import Keys, fields
+from failback.reverse_sync.statements import statement
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _BLOCK_KEYS = 4096
-_ANALYZE_FROM = 500
+FEW_KEYS = 500
+"""Below so many keys of a table, each row is looked up by index without asking the planner."""
 
 _BINARY_KIND = b"b"[0]
 
@@ -30,12 +32,26 @@ class Staging:
         self._connection = connection
         self._ready: set[int] = set()
         self._fresh: set[int] = set()
+        self._few: bool | None = None
 
     def settle(self, *, committed: bool) -> None:
         """A transaction ended: key tables that were made in it are there, or gone with it."""
         if committed:
             self._ready |= self._fresh
         self._fresh.clear()
+        self._few = None
+
+    def plan_for(self, *, few: bool) -> None:
+        """Plan the transaction's next statements for few keys or for many.
+
+        A key table is new to the planner, which takes it for thousands of keys and reads the
+        whole table instead of a few rows. For many keys it is analyzed, and plans by itself.
+        """
+        if few is not self._few:
+            self._connection.execute(
+                statement("plan_for_few") if few else statement("plan_for_many")
+            )
+            self._few = few
 
     def name(self, table: Table) -> sql.Identifier:
         """The key table of a table, in this session."""
@@ -78,7 +94,7 @@ class Staging:
                 for block in blocks:
                     copy.write(block)
             count += len(keys.values)
-        if count >= _ANALYZE_FROM:
+        if count >= FEW_KEYS:
             self._connection.execute(sql.SQL("ANALYZE {}").format(self.name(table)))
         return count
 

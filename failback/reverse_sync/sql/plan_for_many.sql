@@ -1,0 +1,2 @@
+SET LOCAL enable_hashjoin = on;
+SET LOCAL enable_mergejoin = on;
