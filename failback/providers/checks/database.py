@@ -67,21 +67,12 @@ class DatabaseLook:
         async with self._lock:
             if self._kept is not None:
                 with suppress(psycopg.OperationalError):
-                    await self._ask_kept(self._kept)
+                    await _ask(self._kept)
                     return "answered"
-            self._kept = await self._connect()
-            await self._ask_kept(self._kept)
-            return "connected and answered"
-
-    async def _ask_kept(self, connection: _Connection) -> None:
-        answered = False
-        try:
-            await _ask(connection)
-            answered = True
-        finally:
-            if not answered:
-                # Also when the deadline cancelled us: an answer may still be under way.
                 await self.aclose()
+            self._kept = await self._connect()
+            await _ask(self._kept)
+            return "connected and answered"
 
     async def _connect(self) -> _Connection:
         return await psycopg.AsyncConnection.connect(
