@@ -105,6 +105,10 @@ class BatchReport(Payload):
     lag_seconds: float = 0.0
     skipped: str = ""
     """Why nothing was done, when another consumer holds the stream."""
+    conflicts: int = 0
+    """Rows newly parked, because the receiving side changed them as well."""
+    parked: int = 0
+    """Changed keys that were not applied: newly parked or parked already."""
 
 
 class DrainReport(Payload):

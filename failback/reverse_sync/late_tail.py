@@ -1,0 +1,322 @@
+"""Carries the tail over to a receiver that takes writes: what it changed itself is never lost.
+
+Changes when a conflict is recognised or treated in another way. In the batch's transaction on
+the receiver:
+
+1. the rows with changed keys are locked, so that nobody changes them until the commit;
+2. the receiver's own log is read: whoever changed one of those rows before has committed by
+   then, and is found there, since the moment the receiver began to take writes. Transactions of
+   failback carry a marker and are left out;
+3. rows that both sides changed are parked with both images, and the receiver's version stays;
+4. locked rows are deleted and the sender's inserted. A row that cannot be inserted, because
+   somebody took its key or a unique value meanwhile, is parked too: the table's rows are put
+   back as they were and the step is done again without it.
+
+Each changed key is applied or parked, in the transaction that moves the position: a batch that
+is repeated after a crash finds the position moved, or nothing done.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from failback.errors import SlotLostError
+from failback.models.common import Side
+from failback.reverse_sync import capture
+from failback.reverse_sync.apply import Applied, Work, names, rows_of, select_rows
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.copying import copied_out
+from failback.reverse_sync.lane import Armed, Lane
+from failback.reverse_sync.matching import TablePair, key_condition
+from failback.reverse_sync.pgoutput import Changes, Decoder, Keys, Relation, lsn_number
+from failback.reverse_sync.position import StreamPosition
+from failback.reverse_sync.staging import binary_blocks, text_blocks
+from failback.reverse_sync.statements import statement
+
+_ROLES = ("keys", "locked", "changed", "rows", "done", "parked")
+
+
+class TornError(Exception):
+    """Part of the stream was read, and some rows do not fit without the rest."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """What was done for the tables of a batch."""
+
+    applied: dict[str, Applied]
+    conflicts: int
+    """Rows that were parked and were not before."""
+    parked: int
+    """Rows that were parked, or found parked already."""
+
+
+@dataclass(frozen=True)
+class LateTail:
+    """One batch of the tail.
+
+    Args:
+        lane: the sessions; the reader and the writer are in the batch's transactions.
+        held: the stream's position, with the moment the receiver began to take writes.
+        armed: the armed tables.
+        publication: the publication's name, the same on both sides.
+        complete: whether the stream was read to the reader's snapshot.
+        pulse: called while rows flow; raises to stop.
+    """
+
+    lane: Lane
+    held: StreamPosition
+    armed: Armed
+    publication: str
+    complete: bool
+    pulse: Callable[[], None]
+
+    def carry(
+        self, works: Sequence[Work], refusing: Callable[[Work], AbstractContextManager[None]]
+    ) -> Late:
+        """Apply or park every changed key.
+
+        Args:
+            works: what is to be done, by table.
+            refusing: turns what the receiver refuses of a table into the batch's own error.
+
+        Raises:
+            TornError: a row does not fit, and not all of the stream was read.
+            SlotLostError: what the receiver changed cannot be told any more.
+        """
+        tables = [_LateTable(self.lane, work, self.armed.binary_keys) for work in works]
+        for table in tables:
+            with refusing(table.work):
+                table.stage()
+            self.pulse()
+        # In one order for everybody, so that two of us cannot wait for each other.
+        for table in sorted(tables, key=lambda each: each.pair.received.oid):
+            table.lock()
+        changes = self._own_changes()
+        truncated = {self._pair_name(oid) for oid in changes.truncated}
+        late = Late({}, 0, 0)
+        for table in tables:
+            own = [
+                keys
+                for keys in changes.keys
+                if self._pair_name(keys.relation.oid) == table.pair.qualified
+            ]
+            table.find(own, truncated=table.pair.qualified in truncated)
+            with refusing(table.work):
+                late.applied[table.pair.qualified] = table.apply(complete=self.complete)
+            parked = table.park()
+            late = Late(late.applied, late.conflicts + sum(parked), late.parked + len(parked))
+            self.pulse()
+        return late
+
+    def _own_changes(self) -> Changes:
+        """The keys that the receiver changed itself since it takes writes."""
+        observer, held = self.lane.observer, self.held
+        receiver = self.lane.direction.receiver.value
+        slot = capture.read_slot(observer, held.receiver_slot)
+        since = held.receiver_lsn or 0
+        if not slot.exists or slot.wal_status == "lost" or (slot.confirmed or 0) > since:
+            raise SlotLostError(
+                f"The slot {held.receiver_slot} of the {receiver} does not tell any more what "
+                f"the {receiver} changed since it takes writes.",
+                "Compare both sides (`failback sync verify`) and settle the differences by hand.",
+            )
+        # A commit that released a lock may not be on disk yet, where the slot is read from.
+        capture.flush(observer)
+        row = observer.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
+        return capture.peek(
+            observer,
+            slot=held.receiver_slot,
+            publication=self.publication,
+            upto=lsn_number(row[0]) if row else 0,
+            limit=None,
+            binary=self.armed.binary_keys,
+            decoder=Decoder(self._key_columns, lambda _: True, known=since),
+        )
+
+    def _key_columns(self, relation: Relation) -> tuple[str, ...] | None:
+        name = self._pair_name(relation.oid)
+        return None if name is None else self.armed.pairs[name].key
+
+    def _pair_name(self, oid: int) -> str | None:
+        """The armed table that a relation of the receiver belongs to."""
+        for name, pair in self.armed.pairs.items():
+            if oid == pair.received.oid or any(p.oid == oid for p in pair.received.partitions):
+                return name
+        return None
+
+
+class _LateTable:
+    """One table's share of a batch, in temporary tables of the writer's session."""
+
+    def __init__(self, lane: Lane, work: Work, binary_keys: bool) -> None:
+        self.lane = lane
+        self.work = work
+        self._binary_keys = binary_keys
+        self._writer: Connection = lane.writer
+
+    @property
+    def pair(self) -> TablePair:
+        """The table on both sides."""
+        return self.work.pair
+
+    def stage(self) -> None:
+        """Bring the changed keys and the sender's rows to the writer's session."""
+        self._run("conflict_tables")
+        pair = self.pair
+        if self.work.whole:
+            # A table that was truncated, or whose changes are not known by key: every row that
+            # either side has is changed.
+            self._run("conflict_all_keys")
+            self._pour("keys", pair.key, None)
+        else:
+            self._fill("keys", self.work.keys)
+            self.lane.read_keys.fill(pair.sent, pair.key, self.work.keys, binary=self._binary_keys)
+        keys = None if self.work.whole else self.lane.read_keys.name(pair.sent)
+        self._pour("rows", pair.columns, keys)
+
+    def lock(self) -> None:
+        """Keep everybody from changing the rows that will be deleted or parked."""
+        self._run("conflict_lock")
+
+    def find(self, own: Iterable[Keys], *, truncated: bool) -> None:
+        """Mark the keys that the receiver changed as well."""
+        self._fill("changed", own)
+        self._run("conflict_find", truncated=sql.Literal(truncated))
+
+    def apply(self, *, complete: bool) -> Applied:
+        """Delete and insert what is not parked; what does not fit is parked.
+
+        Raises:
+            TornError: something does not fit, and not all of the stream was read.
+        """
+        while True:
+            self._writer.execute("SAVEPOINT failback_late")
+            deleted = self._run("conflict_delete").rowcount
+            inserted = self._run("conflict_insert").rowcount
+            left = [row[0] for row in self._run("conflict_left").fetchall()]
+            if not left:
+                self._writer.execute("RELEASE SAVEPOINT failback_late")
+                return Applied(deleted=deleted, inserted=inserted)
+            if not complete:
+                raise TornError
+            # What was deleted for the others may be what these need: begin again without them.
+            self._writer.execute("ROLLBACK TO SAVEPOINT failback_late")
+            self._park_left(left)
+
+    def park(self) -> list[bool]:
+        """Keep both images of each parked row; returns for each whether it is new."""
+        receiver = self.lane.direction.receiver
+        columns = {Side.SOURCE: "source_image", Side.TARGET: "target_image"}
+        rows = self._run(
+            "conflict_park",
+            receiver_image=sql.Identifier(columns[receiver]),
+            sender_image=sql.Identifier(columns[receiver.other]),
+        ).fetchall()
+        self._run("conflict_outdated")
+        return [row[0] for row in rows]
+
+    def _park_left(self, left: Sequence[Sequence[str]]) -> None:
+        types: list[LiteralString] = [self.pair.received.column(k).type_name for k in self.pair.key]
+        casts = sql.SQL(", ").join(
+            sql.SQL("k.{}::{}").format(sql.Identifier(f"k{place}"), sql.SQL(each))
+            for place, each in enumerate(types)
+        )
+        query = sql.SQL("INSERT INTO {} SELECT {}, {} FROM unnest({}) AS k ({})").format(
+            self._name("parked"),
+            casts,
+            sql.Literal("its key or a unique value is taken"),
+            sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(self.pair.key)),
+            sql.SQL(", ").join(sql.Identifier(f"k{n}") for n, _ in enumerate(self.pair.key)),
+        )
+        self._writer.execute(query, [list(values) for values in zip(*left, strict=True)])
+
+    def _fill(self, role: str, changed: Iterable[Keys]) -> None:
+        """Copy keys, as a stream wrote them, into one of the temporary tables."""
+        for keys in changed:
+            if not keys.values:
+                continue
+            self._copy_in(
+                role,
+                keys.names,
+                binary_blocks(keys) if self._binary_keys else text_blocks(keys),
+                binary=self._binary_keys,
+            )
+
+    def _pour(self, role: str, columns: Sequence[str], keys: sql.Identifier | None) -> None:
+        """Copy the sender's rows, or a part of their columns, into a temporary table."""
+        pair = self.pair
+        giving = sql.SQL("COPY (SELECT {} FROM ({}) AS t) TO STDOUT (FORMAT {})").format(
+            names(columns), select_rows(pair, keys), _form(pair.binary)
+        )
+        blocks = (b"".join(block) for block in copied_out(self.lane.reader, giving))
+        self._copy_in(role, columns, blocks, binary=pair.binary)
+
+    def _copy_in(
+        self, role: str, columns: Sequence[str], blocks: Iterator[bytes], *, binary: bool
+    ) -> None:
+        taking = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
+            self._name(role), names(columns), _form(binary)
+        )
+        with self._writer.cursor() as cursor, cursor.copy(taking) as copy:
+            for block in blocks:
+                copy.write(block)
+
+    def _name(self, role: str) -> sql.Identifier:
+        return sql.Identifier("pg_temp", f"failback_late_{role}_{self.pair.received.oid}")
+
+    def _run(self, name: str, **extra: sql.Composable) -> psycopg.Cursor[tuple[Any, ...]]:
+        parts = {**self._parts(), **extra}
+        return self._writer.execute(sql.SQL(statement(name)).format(**parts))
+
+    def _parts(self) -> Mapping[str, sql.Composable]:
+        """Whatever the statements name: tables, column lists and conditions on keys."""
+        pair, comma = self.pair, sql.SQL(", ")
+        received = pair.received
+
+        def listed(alias: str, columns: Sequence[str]) -> sql.Composed:
+            return comma.join(sql.Identifier(alias, column) for column in columns)
+
+        def texts(alias: str, columns: Sequence[str]) -> sql.Composed:
+            return comma.join(
+                sql.SQL("{}::text").format(sql.Identifier(alias, column)) for column in columns
+            )
+
+        def equal(left: str, right: str) -> sql.Composed:
+            return key_condition(received, pair.key, left, right)
+
+        key_text = sql.SQL(" || ', ' || ").join(
+            sql.SQL("{} || p.{}::text").format(sql.Literal(f"{name}="), sql.Identifier(name))
+            for name in pair.key
+        )
+        return {
+            **{role: self._name(role) for role in _ROLES},
+            "table": rows_of(received),
+            "into": received.identifier,
+            "key": names(pair.key),
+            "columns": names(pair.columns),
+            "names": comma.join(map(sql.Literal, pair.columns)),
+            "stream": sql.Literal(self.lane.direction.name),
+            "name": sql.Literal(pair.qualified),
+            "key_text": key_text,
+            "t_key": listed("t", pair.key),
+            "k_key": listed("k", pair.key),
+            "t_values": texts("t", pair.columns),
+            "s_texts": texts("s", pair.key),
+            "t_is_k": equal("t", "k"),
+            "k_is_c": equal("k", "c"),
+            "t_is_p": equal("t", "p"),
+            "t_is_l": equal("t", "l"),
+            "l_is_p": equal("l", "p"),
+            "s_is_p": equal("s", "p"),
+            "s_is_d": equal("s", "d"),
+            "p_is_k": equal("p", "k"),
+        }
+
+
+def _form(binary: bool) -> sql.SQL:
+    return sql.SQL("binary" if binary else "text")

@@ -1,0 +1,3 @@
+DELETE FROM {table} AS t
+USING {locked} AS l
+WHERE {t_is_l} AND NOT EXISTS (SELECT FROM {parked} AS p WHERE {l_is_p})

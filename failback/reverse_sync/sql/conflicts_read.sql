@@ -1,0 +1,5 @@
+SELECT id, table_name, key, source_image, target_image, parked_at, settled_at, settled_by,
+       CASE WHEN resolution = '' THEN reason ELSE reason || '; ' || resolution END
+FROM failback.conflicts
+WHERE %(settled)s OR settled_at IS NULL
+ORDER BY id
