@@ -1,5 +1,7 @@
 """Runs one command line: every error becomes a sentence, a cure and an exit code."""
 
+import contextlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,8 +17,20 @@ DEBUG_VARIABLE = "FAILBACK_DEBUG"
 
 
 def main() -> None:
-    """Run the command line of this process and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    """Run the command line of this process and exit with its code.
+
+    Temporal's client has threads of its own and no way to be closed; an interpreter that is
+    torn down under them can abort after the work was done. So the process ends without a
+    tear-down, once everything is written.
+    """
+    code = run(sys.argv[1:])
+    if "temporalio" not in sys.modules:
+        sys.exit(code)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
