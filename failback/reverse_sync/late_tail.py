@@ -8,9 +8,9 @@ the receiver:
    then, and is found there, since the moment the receiver began to take writes. Transactions of
    failback carry a marker and are left out;
 3. rows that both sides changed are parked with both images, and the receiver's version stays;
-4. locked rows are deleted and the sender's inserted. A row that cannot be inserted, because
-   somebody took its key or a unique value meanwhile, is parked too: the table's rows are put
-   back as they were and the step is done again without it.
+4. the others become what the sender has: deleted, updated in place or inserted. A row that does
+   not fit, because somebody took its key or a unique value meanwhile, is parked too: the table's
+   rows are put back as they were and the step is done again without it.
 
 Each changed key is applied or parked, in the transaction that moves the position: a batch that
 is repeated after a crash finds the position moved, or nothing done.
@@ -189,24 +189,49 @@ class _LateTable:
         self._run("conflict_find", truncated=sql.Literal(truncated))
 
     def apply(self, *, complete: bool) -> Applied:
-        """Delete and insert what is not parked; what does not fit is parked.
+        """Make the rows that are not parked those of the sender; what does not fit is parked.
 
         Raises:
             TornError: something does not fit, and not all of the stream was read.
         """
         while True:
             self._writer.execute("SAVEPOINT failback_late")
-            deleted = self._run("conflict_delete").rowcount
-            inserted = self._run("conflict_insert").rowcount
+            try:
+                applied = self._in_place()
+            except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation):
+                # Rows that swapped a unique value, or one that somebody else has now.
+                self._writer.execute("ROLLBACK TO SAVEPOINT failback_late")
+                deleted = self._run("conflict_delete").rowcount
+                applied = Applied(deleted, self._run("conflict_insert").rowcount)
             left = [row[0] for row in self._run("conflict_left").fetchall()]
             if not left:
                 self._writer.execute("RELEASE SAVEPOINT failback_late")
-                return Applied(deleted=deleted, inserted=inserted)
+                return applied
             if not complete:
                 raise TornError
             # What was deleted for the others may be what these need: begin again without them.
             self._writer.execute("ROLLBACK TO SAVEPOINT failback_late")
             self._park_left(left)
+
+    def _in_place(self) -> Applied:
+        """Delete what the sender has no more, update what both have, insert the rest."""
+        received = self.pair.received
+        deleted = self._run("conflict_gone").rowcount
+        rest = [name for name in self.pair.columns if name not in self.pair.key]
+        updated = 0
+        if not rest:
+            # A row that is nothing but its key is there already.
+            self._run("conflict_same")
+        elif any(received.column(name).identity for name in rest):
+            # Such a column may take no other value by UPDATE.
+            deleted += self._run("conflict_delete").rowcount
+        else:
+            assignments = sql.SQL(", ").join(
+                sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in rest
+            )
+            updated = self._run("conflict_update", assignments=assignments).rowcount
+        inserted = self._run("conflict_insert").rowcount
+        return Applied(deleted=deleted + updated, inserted=updated + inserted)
 
     def park(self) -> list[bool]:
         """Keep both images of each parked row; returns for each whether it is new."""
@@ -305,13 +330,16 @@ class _LateTable:
             "key_text": key_text,
             "t_key": listed("t", pair.key),
             "k_key": listed("k", pair.key),
+            "l_key": listed("l", pair.key),
             "t_values": texts("t", pair.columns),
             "s_texts": texts("s", pair.key),
             "t_is_k": equal("t", "k"),
             "k_is_c": equal("k", "c"),
             "t_is_p": equal("t", "p"),
             "t_is_l": equal("t", "l"),
+            "t_is_s": equal("t", "s"),
             "l_is_p": equal("l", "p"),
+            "l_is_s": equal("l", "s"),
             "s_is_p": equal("s", "p"),
             "s_is_d": equal("s", "d"),
             "p_is_k": equal("p", "k"),

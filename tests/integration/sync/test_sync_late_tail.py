@@ -17,8 +17,12 @@ pytestmark = pytest.mark.servers
 _SHOP = (
     "CREATE TABLE public.users (id bigint PRIMARY KEY, email text UNIQUE, n numeric(8,2))",
     "CREATE TABLE public.lines (a int, b text, v int, PRIMARY KEY (b, a))",
-    "CREATE TABLE public.ids (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text,"
-    " double text GENERATED ALWAYS AS (v || v) STORED)",
+    "CREATE TABLE public.ids (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)",
+    "ALTER TABLE public.ids ADD double text GENERATED ALWAYS AS (v || v) STORED",
+    "CREATE TABLE public.tags (tag text PRIMARY KEY)",
+    "INSERT INTO public.tags VALUES ('a'), ('b')",
+    "CREATE TABLE public.numbered (k text PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY)",
+    "INSERT INTO public.numbered (k) VALUES ('a'), ('b')",
     "INSERT INTO public.users SELECT g, 'u' || g, g FROM generate_series(1, 20) g",
     "INSERT INTO public.lines SELECT g, 'x', g FROM generate_series(1, 5) g",
     "INSERT INTO public.ids (v) SELECT 'v' || g FROM generate_series(1, 5) g",
@@ -46,6 +50,11 @@ def test_tail_when_the_source_changed_other_rows_is_carried_over_whole(
         "UPDATE public.lines SET a = a + 100 WHERE a = 2",
         "UPDATE public.ids SET v = 'changed' WHERE id = 2",
         "INSERT INTO public.ids (v) VALUES ('late')",
+        "DELETE FROM public.tags WHERE tag = 'a'",
+        "INSERT INTO public.tags VALUES ('c')",
+        "DELETE FROM public.tags WHERE tag = 'b'",
+        "INSERT INTO public.tags VALUES ('b')",
+        "UPDATE public.numbered SET n = DEFAULT WHERE k = 'a'",
     )
     pair.run(Side.SOURCE, "UPDATE public.users SET n = 0 WHERE id = 10")
     report = engine.drain_late(30)
