@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from failback.errors import ConfigurationError, NotArmedError, SlotBusyError
+from failback.errors import ConfigurationError, NotArmedError, SlotBusyError, UnreachableError
 from failback.models.common import Outcome, Side
 from failback.models.sync import (
     ArmReport,
@@ -63,7 +63,9 @@ class ReverseSync:
     def __init__(self, settings: SyncSettings) -> None:
         self.settings = settings
         self._direction = settings.direction
+        # Fences are raised while somebody looks at the status: each has sessions of its own.
         self._control = Control(settings.servers)
+        self._looking = Control(settings.servers)
         self._lane = Lane(settings.servers, settings.direction)
         self._verifying = Sessions(settings.servers)
         self._lane_lock = threading.Lock()
@@ -94,12 +96,11 @@ class ReverseSync:
             installed = arming.install(settings, plan, sender, receiver)
         fenced = self.raise_fence(direction.receiver, grace_seconds=1.0)
         flown = self.canary()
-        good = fenced.outcome is Outcome.SUCCEEDED and flown.outcome is Outcome.SUCCEEDED
         warnings = list(installed.warnings)
         if fenced.outcome is not Outcome.SUCCEEDED:
             warnings.append(f"the fence of the {direction.receiver.value}: {fenced.detail}")
         return ArmReport(
-            outcome=Outcome.SUCCEEDED if good else Outcome.FAILED,
+            outcome=_worst(fenced.outcome, flown.outcome),
             capture="slot",
             why="logical decoding tells every commit and costs the writers nothing more",
             tables=installed.tables,
@@ -127,13 +128,13 @@ class ReverseSync:
     def status(self, *, canary: bool = False) -> SyncStatus:
         """Readiness, with everything that would block a rollback."""
         flown = self.canary() if canary else None
-        with self._control.both() as sessions:
+        with self._looking.both() as sessions:
             found = status.read(self.settings, sessions)
         return found.model_copy(update={"canary": flown})
 
     def warm(self) -> None:
         """Open sessions and read catalogues, so that the next call starts at once."""
-        with self._control.both(), self._lane_lock:
+        with self._control.both(), self._looking.both(), self._lane_lock:
             self._lane.warm()
         self._verifying.warm()
 
@@ -219,6 +220,7 @@ class ReverseSync:
 
         Raises:
             SafetyRuleError: a rule forbids it; the rule's name is part of the cause.
+            SlotBusyError: a batch is at work on the receiver and does not end.
         """
         direction = self._direction
         safety.may_lift(self.settings, self._control, side, accepted)
@@ -227,7 +229,11 @@ class ReverseSync:
                 position.mark_writable(session, direction)
             report = fence.lift(self.settings.servers, side, connection=session)
         if side is direction.sender:
-            with self._control.session(direction.receiver) as receiver:
+            # Where the receiver does not answer, its mark stays, and batches go on parking.
+            with (
+                contextlib.suppress(UnreachableError),
+                self._control.session(direction.receiver) as receiver,
+            ):
                 position.mark_receiving(receiver, direction)
         return report
 
@@ -238,7 +244,7 @@ class ReverseSync:
 
     def canary(self) -> CanaryReport:
         """Write, update and delete a row on the sender, and see each on the receiver."""
-        with self._control.both() as sessions:
+        with self._looking.both() as sessions:
             return canary.fly(
                 sessions[self._direction.sender],
                 sessions[self._direction.receiver],
@@ -254,7 +260,7 @@ class ReverseSync:
             UnknownTablePatternError: a pattern matches no table.
         """
         settings, direction = self.settings, self._direction
-        with self._control.both() as sessions:
+        with self._looking.both() as sessions:
             sent = read_tables(sessions[direction.sender], settings.include, settings.exclude)
             received = read_named(sessions[direction.receiver], (table.qualified for table in sent))
         tables = {direction.sender: sent, direction.receiver: tuple(received.values())}
@@ -270,12 +276,13 @@ class ReverseSync:
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
         """Parked conflicts, oldest first."""
-        with self._control.session(self._direction.receiver) as session:
+        with self._looking.session(self._direction.receiver) as session:
             return conflicts.read(session, include_settled=include_settled)
 
     def close(self) -> None:
         """Give the sessions back; the next call opens new ones."""
         self._control.close()
+        self._looking.close()
         self._verifying.close()
         with self._lane_lock:
             self._lane.close()
@@ -320,3 +327,11 @@ class ReverseSync:
             held = position.read(self._lane.writer, self._direction)
             if held.receiver_lsn is None:
                 advance(self._lane.writer, held.receiver_slot, held.receiver_now)
+
+
+def _worst(*outcomes: Outcome) -> Outcome:
+    """Failed before inconclusive before succeeded."""
+    for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.SUCCEEDED

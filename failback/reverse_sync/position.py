@@ -20,6 +20,7 @@ from failback.reverse_sync.statements import statement
 _SPACE = 0x6661696C
 _CONSUMER, _PRIORITY, _ARMING = 1, 2, 3
 _PAUSE_SECONDS = 0.005
+_MARK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,37 @@ def write(
 def mark_writable(connection: Connection, direction: Direction) -> None:
     """The receiver is about to take writes: its own changes count from here.
 
-    Called while it is still fenced. A mark that is there already stays.
+    Called while it is still fenced. Waits for the batch at work, which does not look for the
+    receiver's own changes; later ones do. A mark that is there already stays. Where nothing is
+    armed there is nothing to mark.
+
+    Args:
+        connection: a session in autocommit mode on the receiver.
+        direction: the stream's.
+
+    Raises:
+        SlotBusyError: the batch at work does not end.
     """
-    connection.execute(statement("position_writable"), {"stream": direction.name})
+    try:
+        read(connection, direction)
+    except NotArmedError:
+        return
+    prefer(connection, _MARK_SECONDS)
+    try:
+        with connection.transaction():
+            take(connection, wait_seconds=_MARK_SECONDS, priority=True)
+            connection.execute(statement("position_writable"), {"stream": direction.name})
+    finally:
+        if not connection.closed:
+            unprefer(connection)
 
 
 def mark_receiving(connection: Connection, direction: Direction) -> None:
     """The receiver takes no writes of its own any more."""
+    try:
+        read(connection, direction)
+    except NotArmedError:
+        return
     connection.execute(
         "UPDATE failback.stream SET receiver_lsn = NULL WHERE name = %s", [direction.name]
     )

@@ -13,7 +13,7 @@ from failback.errors import (
     TableRefusedError,
 )
 from failback.models.common import Side
-from failback.reverse_sync import fence, matching, position, rights
+from failback.reverse_sync import fence, matching, position, publication, rights
 from failback.reverse_sync.catalogue import Table, read_named, read_tables
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.matching import TablePair
@@ -83,7 +83,10 @@ def examine(settings: SyncSettings, sender: Connection, receiver: Connection) ->
         )
     try:
         held = position.read(receiver, direction)
-        known = frozenset(position.armed_names(receiver, direction))
+        # A table that was made anew since is in the publication no more, and has no history.
+        known = publication.published(sender, settings.object_name).intersection(
+            position.armed_names(receiver, direction)
+        )
     except NotArmedError:
         held, known = None, frozenset()
     return Plan(pairs, held, known, foreign)

@@ -77,6 +77,12 @@ def publish(connection: Connection, name: str, wanted: Sequence[Member]) -> None
     connection.execute(sql.SQL(verb).format(sql.Identifier(name), clauses))
 
 
+def published(connection: Connection, name: str) -> frozenset[str]:
+    """The tables of the publication as `schema.table`; a table that was made anew is none."""
+    rows = connection.execute(statement("published"), {"publication": name})
+    return frozenset(table for (table,) in rows.fetchall())
+
+
 def unpublish(connection: Connection, name: str) -> bool:
     """Drop the publication; returns whether there was one."""
     exists = connection.execute("SELECT FROM pg_publication WHERE pubname = %s", [name]).fetchone()

@@ -5,12 +5,13 @@ Changes when a rule does. The rules' names are part of the errors, so that they 
 
 from failback.errors import NotArmedError, SafetyRuleError, UnreachableError
 from failback.models.common import Side
-from failback.reverse_sync import fence, position, tail
+from failback.reverse_sync import conflicts, fence, position, tail
 from failback.reverse_sync.control import Control
 from failback.reverse_sync.settings import SyncSettings
 
 ONE_WRITER = "one_writer"
 TAIL_DRAINED = "tail_drained"
+CONFLICTS_SETTLED = "conflicts_settled"
 
 
 def may_lift(settings: SyncSettings, control: Control, side: Side, accepted: str) -> None:
@@ -52,8 +53,18 @@ def may_disarm(settings: SyncSettings, control: Control) -> None:
 
     Raises:
         SafetyRuleError: `tail_drained` where the sender is fenced and its tail is not empty:
-            that is a rollback which is not over.
+            that is a rollback which is not over. `conflicts_settled` where rows are parked that
+            nobody has settled: they would be dropped with the schema.
     """
+    with control.session(settings.direction.receiver) as session:
+        parked = conflicts.read(session)
+    if parked:
+        raise SafetyRuleError(
+            f"Rule {CONFLICTS_SETTLED}: {len(parked)} conflicts are parked in failback.conflicts "
+            f"of the {settings.direction.receiver.value}, the oldest of {parked[0].table}.",
+            "Settle each: change its row where needed, then set settled_at, settled_by and "
+            "resolution.",
+        )
     with control.session(settings.direction.sender) as session:
         fenced = fence.is_up(session)
     if fenced:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from failback.errors import FailbackError, NotArmedError, UnknownTablePatternError
 from failback.models.common import Side
 from failback.models.sync import Position, SyncStatus, TableProblem
-from failback.reverse_sync import capture, fence, matching, position, tail
+from failback.reverse_sync import capture, conflicts, fence, matching, position, publication, tail
 from failback.reverse_sync.arming import CANARY
 from failback.reverse_sync.catalogue import Table, read_named, read_tables
 from failback.reverse_sync.connections import Connection
@@ -51,6 +51,11 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
             f"The {direction.sender.value} keeps {retained // _MEBIBYTE} MiB of log for the slot, "
             f"more than data.max_retained_wal_mb ({settings.max_retained_wal_mb})."
         )
+    if slot_status == "unreserved":
+        warnings.append(
+            f"The {direction.sender.value} is about to remove log that the slot needs: the next "
+            "batch must come soon, or max_slot_wal_keep_size be raised."
+        )
     lag_seconds = None
     try:
         found = tail.look(sender, slot=held.slot, publication=settings.object_name, known=held.lsn)
@@ -70,6 +75,7 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
         target_fenced=fences[Side.TARGET],
         tables=names,
         problems=tuple(problems),
+        open_conflicts=len(conflicts.read(receiver)),
         warnings=tuple(warnings),
     )
 
@@ -103,6 +109,17 @@ def _tables(
         for name in sorted(set(names).difference(present))
     ]
     armed = [table for table in tables if table.qualified in names]
+    published = publication.published(sender, settings.object_name)
+    problems += [
+        TableProblem(
+            table=table.qualified,
+            problem=f"is not published on the {direction.sender.value}: it was made anew since "
+            "it was armed",
+            cure="Run `failback arm` again",
+        )
+        for table in armed
+        if table.qualified not in published
+    ]
     problems += matching.refusals(armed, direction.sender)
     counterparts = read_named(receiver, names)
     problems += matching.match(armed, counterparts, direction)[1]

@@ -179,6 +179,24 @@ def test_arm_when_tables_are_added_and_removed_then_nothing_captured_is_lost(
     assert pair.rows(Side.SOURCE, "SELECT * FROM away") == []
 
 
+def test_arm_when_a_table_was_made_anew_then_it_is_noticed_and_copied_whole(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed("CREATE TABLE note (id int PRIMARY KEY, body text)")
+    pair.run(
+        Side.TARGET,
+        "DROP TABLE note",
+        "CREATE TABLE note (id int PRIMARY KEY, body text)",
+        "INSERT INTO note VALUES (1, 'not captured')",
+    )
+    assert any("made anew" in problem.problem for problem in engine.status().problems)
+    report = engine.arm()
+    assert any("public.note" in warning for warning in report.warnings)
+    engine.run_batch()
+    pair.assert_equal()
+    assert engine.status().problems == ()
+
+
 def refused(pair: Any, error: type[FailbackError], match: str, **changed: Any) -> FailbackError:
     """Arming raises this error, and leaves both sides as they were."""
     before = objects(pair)
@@ -394,7 +412,10 @@ def test_lift_when_a_rule_would_be_broken_then_it_is_refused(pair: Any, armed: A
     with pytest.raises(SafetyRuleError, match="one_writer"):
         engine.lift_fence(Side.TARGET)
     with psycopg.connect(pair.databases.source_app_dsn) as product:
-        product.execute("INSERT INTO note (id, body) VALUES (100, 'on the source')")
+        # The publication on the source must not stand in the product's way.
+        product.execute("INSERT INTO note (id, body) VALUES (100, 'on the source'), (101, '')")
+        product.execute("UPDATE note SET body = 'changed' WHERE id = 100")
+        product.execute("DELETE FROM note WHERE id = 101")
     engine.raise_fence(Side.SOURCE, 1)
     with pytest.raises(SafetyRuleError, match="tail_drained"):
         engine.lift_fence(Side.TARGET)
