@@ -180,7 +180,10 @@ class _LateTable:
         self._pour("rows", pair.columns, keys)
 
     def lock(self) -> None:
-        """Keep everybody from changing the rows that will be deleted or parked."""
+        """Keep everybody from changing the rows that will be changed or parked."""
+        if self._deferrable():
+            # Our own check of such a value sees only what is committed.
+            self._run("conflict_lock_table")
         self._run("conflict_lock")
 
     def find(self, own: Iterable[Keys], *, truncated: bool) -> None:
@@ -202,8 +205,8 @@ class _LateTable:
                 # Rows that swapped a unique value, or one that somebody else has now.
                 self._writer.execute("ROLLBACK TO SAVEPOINT failback_late")
                 deleted = self._run("conflict_delete").rowcount
-                applied = Applied(deleted, self._run("conflict_insert").rowcount)
-            left = [row[0] for row in self._run("conflict_left").fetchall()]
+                applied = Applied(deleted, self._insert())
+            left = self._left()
             if not left:
                 self._writer.execute("RELEASE SAVEPOINT failback_late")
                 return applied
@@ -230,8 +233,37 @@ class _LateTable:
                 sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in rest
             )
             updated = self._run("conflict_update", assignments=assignments).rowcount
-        inserted = self._run("conflict_insert").rowcount
+        inserted = self._insert()
         return Applied(deleted=deleted + updated, inserted=updated + inserted)
+
+    def _insert(self) -> int:
+        """Insert what is neither there nor parked, and leave out what does not fit."""
+        if not self._deferrable():
+            return self._run("conflict_insert").rowcount
+        inserted = 0
+        for (wanted,) in self._run("conflict_left").fetchall():
+            self._writer.execute("SAVEPOINT failback_row")
+            try:
+                self._run("conflict_insert_one", wanted=sql.Literal(wanted))
+                inserted += 1
+            except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation):
+                self._writer.execute("ROLLBACK TO SAVEPOINT failback_row")
+            self._writer.execute("RELEASE SAVEPOINT failback_row")
+        return inserted
+
+    def _left(self) -> list[list[str]]:
+        """The keys of rows that did not fit."""
+        rows = self._run("conflict_left").fetchall()
+        for columns in self._deferrable():
+            same = key_condition(self.pair.received, columns, "t", "s")
+            rows += self._run("conflict_duplicate", same_value=same).fetchall()
+        # A row may not fit in more ways than one.
+        return [list(key) for key in dict.fromkeys(tuple(row[0]) for row in rows)]
+
+    def _deferrable(self) -> list[list[str]]:
+        """The columns of unique constraints that are not checked at once."""
+        oid = sql.Literal(self.pair.received.oid)
+        return [row[0] for row in self._run("conflict_deferrable", oid=oid).fetchall()]
 
     def park(self) -> list[bool]:
         """Keep both images of each parked row; returns for each whether it is new."""

@@ -150,10 +150,15 @@ def test_rows_that_both_sides_changed_alike_are_no_conflict(
     pair.assert_equal()
 
 
+@pytest.mark.parametrize("deferrable", ["", "DEFERRABLE", "DEFERRABLE INITIALLY DEFERRED"])
 def test_unique_value_that_the_source_gave_away_parks_the_row_and_restores_what_it_was(
-    pair: Any, armed: Callable[..., ReverseSync]
+    pair: Any, armed: Callable[..., ReverseSync], deferrable: str
 ) -> None:
-    engine = armed(*_SHOP)
+    engine = armed(
+        *_SHOP,
+        "ALTER TABLE public.users DROP CONSTRAINT users_email_key",
+        f"ALTER TABLE public.users ADD UNIQUE (email) {deferrable}",
+    )
     _flip(
         engine,
         pair,
