@@ -1,17 +1,17 @@
 """The estate as its operator describes it: one `failback.yaml`, checked before anything runs."""
 
-import difflib
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from failback.config_keys import unknown_keys
 from failback.errors import ConfigurationError
-from failback.models.common import Service, Side
+from failback.models.common import Service, Side, StepName
 from failback.models.rollback import ApprovalPolicy, RollbackPlan
 from failback.models.sync import SyncPolicy
 from failback.models.traffic import BackendRoute, DnsRecord, ServiceRoute
@@ -152,15 +152,27 @@ class BusinessRule(Section):
     sql: str
 
 
+class LevelApprovalsConfig(Section):
+    """Who must say yes before one level may act."""
+
+    quorum: int = Field(default=0, ge=0)
+    """How many different people must approve; 0 acts at once."""
+    roles: tuple[str, ...] = ()
+    """Roles that may approve; empty accepts every known role."""
+    expires_seconds: float = Field(default=3600.0, gt=0)
+
+
 class ApprovalsConfig(Section):
     """Who may decide, by level."""
 
     people: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    levels: dict[int, ApprovalPolicy] = Field(default_factory=dict)
+    levels: dict[int, LevelApprovalsConfig] = Field(default_factory=dict)
 
     @field_validator("levels")
     @classmethod
-    def _levels_exist(cls, levels: dict[int, ApprovalPolicy]) -> dict[int, ApprovalPolicy]:
+    def _levels_exist(
+        cls, levels: dict[int, LevelApprovalsConfig]
+    ) -> dict[int, LevelApprovalsConfig]:
         for level in levels:
             if level not in (1, 2, 3, 4):
                 raise ValueError(f"level {level} does not exist: levels are 1, 2, 3 and 4")
@@ -198,12 +210,19 @@ class Estate(BaseSettings):
     checks: ChecksConfig | None = None
     business_rules: tuple[BusinessRule, ...] = ()
     approvals: ApprovalsConfig = ApprovalsConfig()
-    budgets: dict[str, float] = Field(default_factory=dict)
+    budgets: dict[StepName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     sync: SyncPolicy = SyncPolicy()
     notifications: dict[str, ChannelConfig] = Field(
         default_factory=lambda: {"operators": ChannelConfig()}
     )
     telemetry: TelemetryConfig = TelemetryConfig()
+
+    @field_validator("sync")
+    @classmethod
+    def _unarmed_is_a_choice(cls, sync: SyncPolicy) -> SyncPolicy:
+        if sync.unarmed not in ("proceed", "refuse"):
+            raise ValueError(f"unarmed is {sync.unarmed!r}: proceed or refuse")
+        return sync
 
     def database(self, side: Side) -> DatabaseConfig:
         """The database of one side."""
@@ -213,7 +232,7 @@ class Estate(BaseSettings):
         """What a rollback of this level will do, without a secret in it."""
         policy = self.approvals.levels.get(level)
         if policy is None:
-            policy = ApprovalPolicy(quorum=0 if level == 1 else 1)
+            policy = LevelApprovalsConfig(quorum=0 if level == 1 else 1)
         return RollbackPlan(
             estate=self.estate,
             routes=tuple(
@@ -222,8 +241,8 @@ class Estate(BaseSettings):
             ),
             records=self.dns.records if self.dns else (),
             resolver_wait_seconds=self.dns.wait_seconds if self.dns else 0.0,
-            budgets=self.budgets,
-            approval=policy.model_copy(update={"people": self.approvals.people}),
+            budgets={step.value: seconds for step, seconds in self.budgets.items()},
+            approval=ApprovalPolicy(**policy.model_dump(), people=self.approvals.people),
             sync=self.sync,
             hold_seconds=self.traffic.hold_seconds,
             stakeholders=tuple(self.notifications),
@@ -254,13 +273,21 @@ def load(path: Path) -> Estate:
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path} does not describe an estate: its top is not a mapping.")
     document = _with_environment(document, path)
+    problems = unknown_keys(document, Estate)
     try:
-        return Estate(**document)
+        estate = Estate(**{str(key): value for key, value in document.items()})
     except ValidationError as error:
-        raise ConfigurationError(
-            f"{path} does not fit: {_explained(error)}",
-            "See docs/configuration.md for every key.",
-        ) from error
+        raise _does_not_fit(path, [*problems, *_explained(error)]) from error
+    if problems:
+        # Payloads among the sections ignore what they do not know; the file may not.
+        raise _does_not_fit(path, problems)
+    return estate
+
+
+def _does_not_fit(path: Path, problems: list[str]) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} does not fit: {'; '.join(problems)}.", "See docs/configuration.md for every key."
+    )
 
 
 def _with_environment(value: Any, path: Path) -> Any:
@@ -283,43 +310,12 @@ def _with_environment(value: Any, path: Path) -> Any:
     return _REFERENCE.sub(substituted, value)
 
 
-def _explained(error: ValidationError) -> str:
-    """One clause per problem, with the nearest known key for each unknown one."""
+def _explained(error: ValidationError) -> list[str]:
+    """One clause per problem, but for unknown keys: those are named with their nearest."""
     clauses = []
-    for problem in error.errors():
-        location = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = _keys_at(problem["loc"][:-1])
-            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.0)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            clauses.append(f"unknown key {location}{hint}")
-        else:
-            clauses.append(f"{location}: {problem['msg']}")
-    return "; ".join(clauses)
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that a section knows, found by walking the models along a location."""
-    annotation: Any = Estate
-    for part in location:
-        model = _model_in(annotation)
-        if model is not None and isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-        else:
-            annotation = _item_of(annotation)
-    model = _model_in(annotation)
-    return list(model.model_fields) if model is not None else []
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation names, through `| None`; None where there is none."""
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _item_of(annotation: Any) -> Any:
-    """What a mapping or tuple annotation holds."""
-    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
-    return arguments[-1] if arguments else annotation
+    for problem in error.errors(include_url=False, include_input=False):
+        location = problem["loc"]
+        unknown_name = problem["type"] == "enum" and location[-1] == "[key]"
+        if problem["type"] != "extra_forbidden" and not unknown_name:
+            clauses.append(f"{'.'.join(str(part) for part in location)}: {problem['msg']}")
+    return clauses

@@ -11,7 +11,8 @@ from temporalio.client import Client
 from failback.config import Estate
 from failback.providers.checks.availability import AvailabilityProber
 from failback.providers.compose import Ports, compose
-from failback.reverse_sync.engine import ReverseSync, SyncSettings
+from failback.reverse_sync.engine import ReverseSync
+from failback.reverse_sync.settings import SyncSettings
 from failback.telemetry import Telemetry
 from failback.temporal.client import connect, ensure_search_attributes
 from workers.composition import THREADS, WorkerPorts, build_worker

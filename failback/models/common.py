@@ -29,6 +29,25 @@ class Side(StrEnum):
         return Side.TARGET if self is Side.SOURCE else Side.SOURCE
 
 
+class StepName(StrEnum):
+    """Every step of a level that has a budget, as timelines and `budgets` name it."""
+
+    HOLD = "hold"
+    CATCH_UP = "catch_up"
+    FENCE = "fence"
+    SYNC_BACK = "sync_back"
+    VERIFY_INTEGRITY = "verify_integrity"
+    TRAFFIC_ROLLBACK = "traffic_rollback"
+    LOAD_BALANCER = "load_balancer"
+    OPEN_SOURCE = "open_source"
+    DNS = "dns"
+    VERIFY = "verify"
+    FORCED_FAILOVER = "forced_failover"
+    RESUME = "resume"
+    NOTIFY = "notify"
+    DRAIN_TAIL = "drain_tail"
+
+
 class Service(StrEnum):
     """What traffic is routed by."""
 
