@@ -1,0 +1,132 @@
+"""What digests are made of, without a server."""
+
+from dataclasses import replace
+
+import pytest
+
+from failback.models.common import Side
+from failback.reverse_sync.catalogue import Column, Table
+from failback.reverse_sync.differences import Difference, differing
+from failback.reverse_sync.digests import Digest, Form, Range, compared, exact
+
+_INT = Column(
+    name="id",
+    type_name="bigint",
+    type_oid=20,
+    type_kind="b",
+    base_type="pg_catalog.int8",
+    base_kind="b",
+    labels=(),
+    not_null=True,
+    generated=False,
+    identity=False,
+    has_default=False,
+    is_array=False,
+)
+
+
+def _column(name: str, type_name: str, base_type: str, **other: object) -> Column:
+    return replace(_INT, name=name, type_name=type_name, base_type=base_type, **other)
+
+
+def _table(*columns: Column, key: tuple[str, ...] = ("id",)) -> Table:
+    return Table(
+        oid=1,
+        schema="public",
+        name="t",
+        columns=columns,
+        key=key,
+        key_source="primary key",
+        key_index="t_pkey",
+        replica_identity="d",
+        kind="r",
+        partitions=(),
+        owner="owner",
+        owned=True,
+        unlogged=False,
+        has_foreign_key=False,
+        unique_keys=frozenset({frozenset(key)}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (_column("c", "bigint", "pg_catalog.int8"), '"c"'),
+        (_column("c", "numeric(8,2)", "pg_catalog.numeric"), '"c"'),
+        (_column("c", "public.mood", "public.mood", base_kind="e"), '"c"::text'),
+        (
+            _column("c", "public.mood[]", "public.mood", base_kind="e", is_array=True),
+            '"c"::text',
+        ),
+        (_column("c", "integer[]", "pg_catalog.int4", is_array=True), '"c"'),
+        (_column("c", "public.posint[]", "pg_catalog.int4", is_array=True), '"c"::text'),
+        (_column("c", "public.posint", "pg_catalog.int4", type_kind="d"), '"c"::pg_catalog."int4"'),
+        (
+            _column("c", "public.ints", "pg_catalog.int4", type_kind="d", is_array=True),
+            '"c"::text',
+        ),
+        (_column("c", "double precision[]", "pg_catalog.float8", is_array=True), '"c"::text'),
+        (_column("c", "point", "pg_catalog.point"), '"c"::text'),
+        (_column("c", "public.pair", "public.pair", base_kind="c"), '"c"::text'),
+    ],
+)
+def test_expression_when_a_value_carries_identifiers_is_its_text(
+    column: Column, expected: str
+) -> None:
+    assert exact(column, column, Form.BINARY).as_string() == expected
+    assert exact(column, column, Form.TEXT).as_string() == '"c"::text'
+
+
+def test_expression_when_the_sides_have_other_types_is_text() -> None:
+    small = _column("id", "integer", "pg_catalog.int4")
+    assert exact(_INT, small, Form.BINARY).as_string() == '"id"::text'
+    assert exact(_INT, _INT, Form.BINARY).as_string() == '"id"'
+
+
+def test_comparison_when_columns_stand_in_another_order_follows_the_target_by_name() -> None:
+    text = _column("w", "text", "pg_catalog.text")
+    made = _column("g", "text", "pg_catalog.text", generated=True)
+    comparison, problems = compared(_table(text, _INT, made), _table(_INT, made, text), Form.BINARY)
+    assert problems == ()
+    assert [each.as_string() for each in comparison.expressions] == ['"id"', '"w"']
+
+
+def test_comparison_when_text_keys_do_not_sort_by_bytes_is_not_parted() -> None:
+    key = _column("k", "text", "pg_catalog.text")
+    table = _table(key, key=("k",))
+    assert not compared(table, table, Form.BINARY)[0].ordered
+    assert compared(table, table, Form.BINARY, {1: frozenset("k")})[0].ordered
+
+
+def test_chunk_when_values_look_like_sql_quotes_them() -> None:
+    odd = _column('a"b', "bigint", "pg_catalog.int8")
+    table = _table(odd, key=('a"b',))
+    comparison, _ = compared(table, table, Form.BINARY)
+    query = comparison.chunk(Range(("1'; DROP",), None), 1).as_string()
+    assert '"a""b"' in query
+    assert "'1''; DROP'::bigint" in query
+
+
+def test_digest_when_rows_are_added_and_taken_out_does_not_depend_on_their_order() -> None:
+    one, two = Digest(1, -5, 7), Digest(1, 1 << 63, -(1 << 63))
+    assert str(one + two) == str(two + one)
+    assert (one + two).without((-5, 7)) == two
+    assert len(str(Digest(3, -1, 1 << 70))) == 32
+
+
+def test_differing_rows_are_told_by_kind() -> None:
+    found = list(
+        differing(
+            {
+                Side.SOURCE: [(["1"], 1, 1), (["2"], 2, 2), (["3"], 3, 3)],
+                Side.TARGET: [(["1"], 1, 1), (["2"], 2, 9), (["4"], 4, 4)],
+            }
+        )
+    )
+    assert [(each.key, each.kind) for each in found] == [
+        (("2",), "different"),
+        (("3",), "extra"),
+        (("4",), "missing"),
+    ]
+    assert found[0] == Difference(("2",), (2, 2), (2, 9))
