@@ -65,7 +65,8 @@ def install(
 
     Raises:
         MissingRightError: the right to create the schema, or a table's trigger, is missing.
-        FenceNotHeldError: somebody holds a lock on a table for too long; names who.
+        FenceNotHeldError: somebody holds a lock on a table for too long; names who. Or this
+            server does not keep the lock that the fence is drained by.
     """
     with (
         _naming_the_right(
@@ -75,6 +76,7 @@ def install(
         connection.transaction(),
     ):
         connection.execute(statement("fence_install"))
+    _probe(connection)
     wanted = "always" if always else "origin"
     covered, at_the_door = [], []
     for schema, name, guarded in _guarded(connection, tables):
@@ -193,6 +195,19 @@ def _patiently(
 def _blocker(connection: Connection, table: str) -> str:
     row = connection.execute(statement("fence_blocker"), {"table": table}).fetchone()
     return f" by {row[0]}" if row else ""
+
+
+def _probe(connection: Connection) -> None:
+    """What the fence relies on is not documented: see that this server does it."""
+    with connection.transaction():
+        connection.execute("SELECT pg_catalog.pg_sequence_last_value('failback.fence'::regclass)")
+        row = connection.execute(statement("fence_probe")).fetchone()
+    if row is None or not row[0]:
+        raise FenceNotHeldError(
+            "On this server reading a sequence keeps no lock, so that writers in flight could not "
+            "be waited for.",
+            "Report its version; failback knows Postgres 15 to 18.",
+        )
 
 
 @contextmanager

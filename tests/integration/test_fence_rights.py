@@ -9,7 +9,7 @@ import pytest
 from failback.errors import FenceNotHeldError, MissingRightError
 from failback.lab.databases import OWNER_ROLES, DatabasePair
 from failback.models.common import Outcome, Side
-from failback.reverse_sync import fence
+from failback.reverse_sync import fence, fence_triggers
 from failback.reverse_sync.catalogue import Table, read_tables
 from failback.reverse_sync.connections import Connection, Servers
 
@@ -75,6 +75,20 @@ def test_install_where_a_trigger_is_not_allowed_names_the_table(source: Connecti
     installation = fence.install(source, _all(source), always=False, allow_at_the_door=True)
     assert installation.at_the_door == ("auth.users",)
     assert fence.uncovered(source, _all(source)) == ("auth.users",)
+
+
+def test_install_where_reading_a_sequence_keeps_no_lock_is_refused(
+    target: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = fence_triggers.statement
+    monkeypatch.setattr(
+        fence_triggers,
+        "statement",
+        lambda name: "SELECT false" if name == "fence_probe" else told(name),
+    )
+    with pytest.raises(FenceNotHeldError, match="keeps no lock"):
+        fence.install(target, _all(target), always=True)
+    assert len(fence.uncovered(target, _all(target))) == 5
 
 
 def test_install_when_repeated_keeps_a_raised_fence_up(

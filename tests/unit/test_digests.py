@@ -45,7 +45,7 @@ def _table(*columns: Column, key: tuple[str, ...] = ("id",)) -> Table:
         owned=True,
         unlogged=False,
         has_foreign_key=False,
-        unique_keys=frozenset({frozenset(key)}),
+        unique_keys=(frozenset(key),),
     )
 
 

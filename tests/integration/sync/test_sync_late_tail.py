@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from failback.errors import SlotLostError
 from failback.models.common import Outcome, Side
 from failback.reverse_sync import batch
 from failback.reverse_sync.engine import ReverseSync
@@ -281,6 +282,45 @@ def test_batch_that_is_killed_at_its_commit_and_repeated_parks_and_applies_once(
         (55,),
         (1,),
     ]
+
+
+def test_late_tail_when_the_sources_slot_is_gone_changes_nothing_and_says_so(
+    pair: Any, armed: Callable[..., ReverseSync]
+) -> None:
+    engine = armed(*_SHOP)
+    _flip(engine, pair, "UPDATE public.users SET n = 1 WHERE id = 5")
+    with pair.admin(Side.SOURCE) as admin:
+        admin.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+    with pytest.raises(SlotLostError, match="of the source does not tell any more"):
+        engine.drain_late(30)
+    assert pair.rows(Side.SOURCE, "SELECT n FROM public.users WHERE id = 5") == [(5,)]
+
+
+def test_continuous_batch_after_the_flip_does_not_write_over_the_sources_change(
+    pair: Any, armed: Callable[..., ReverseSync]
+) -> None:
+    engine = armed(*_SHOP)
+    _flip(engine, pair, "UPDATE public.users SET n = 1 WHERE id = 5")
+    pair.run(Side.SOURCE, "UPDATE public.users SET n = 55 WHERE id = 5")
+    report = engine.run_batch()
+    assert (report.keys, report.conflicts, report.parked) == (1, 1, 1)
+    assert pair.rows(Side.SOURCE, "SELECT n FROM public.users WHERE id = 5") == [(55,)]
+
+
+def test_partitioned_table_when_both_sides_changed_a_row_finds_the_conflict(
+    pair: Any, armed: Callable[..., ReverseSync]
+) -> None:
+    engine = armed(
+        "CREATE TABLE public.p (id int PRIMARY KEY, v int) PARTITION BY RANGE (id)",
+        "CREATE TABLE public.p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE public.p2 PARTITION OF p FOR VALUES FROM (10) TO (20)",
+        "INSERT INTO public.p VALUES (1, 1), (2, 2), (11, 11)",
+    )
+    _flip(engine, pair, "UPDATE public.p SET v = 100 WHERE id IN (1, 11)")
+    pair.run(Side.SOURCE, "UPDATE public.p SET v = 200 WHERE id = 11")
+    assert engine.drain_late(30).conflicts == 1
+    rows = pair.rows(Side.SOURCE, "SELECT id, v FROM public.p ORDER BY id")
+    assert rows == [(1, 100), (2, 2), (11, 200)]
 
 
 def test_every_changed_key_is_applied_or_parked_while_the_source_writes(
