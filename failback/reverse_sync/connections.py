@@ -18,6 +18,7 @@ from failback.errors import (
     CredentialsError,
     FailbackError,
     MissingRightError,
+    SlotBusyError,
     UnreachableError,
 )
 from failback.models.common import Side
@@ -65,6 +66,7 @@ _CREDENTIALS = (
     "pg_hba.conf",
     "is not permitted to log in",
 )
+_EXHAUSTED = "53"
 _ROLE_MISSING = ('role "', "does not exist")
 
 
@@ -117,7 +119,8 @@ class Servers:
     def explaining(self, side: Side) -> Iterator[None]:
         """Turn a server's errors inside the block into failback's own classes.
 
-        Only a lost connection and a missing right are turned; others are bugs, and stay.
+        A lost connection, a missing right, a lock and an exhausted server are turned; others are
+        bugs, and stay.
         """
         try:
             yield
@@ -134,6 +137,16 @@ class Servers:
             return MissingRightError(
                 f"The {where} lacks a right: {_sentence(error)}.",
                 "Grant it, then run the same command again; `failback check` lists every right.",
+            )
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            return SlotBusyError(
+                f"A table of the {where} stays locked: {_sentence(error)}.",
+                "It goes on by itself when the transaction that locks it has ended.",
+            )
+        if (error.sqlstate or "").startswith(_EXHAUSTED):
+            return UnreachableError(
+                f"The {where} cannot go on: {_sentence(error)}.",
+                "Give the server what it has run out of.",
             )
         if isinstance(error, psycopg.OperationalError) and _is_lost(error):
             return UnreachableError(
@@ -186,7 +199,7 @@ class Servers:
 def _is_lost(error: psycopg.OperationalError) -> bool:
     """Whether the session is gone, not just the statement refused."""
     state = error.sqlstate
-    return state is None or state[:2] == "08" or state[:3] == "57P" or state == "53300"
+    return state is None or state[:2] == "08" or state[:3] == "57P"
 
 
 def _sentence(error: psycopg.Error) -> str:

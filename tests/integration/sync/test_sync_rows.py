@@ -63,14 +63,15 @@ def test_batches_when_a_limit_cuts_a_swap_in_two_then_it_goes_through(
         "INSERT INTO seat SELECT n, 'p' || n FROM generate_series(1, 400) AS n",
         batch_changes=100,
     )
-    # Each commit takes the value that the next row gives up only in a later commit.
+    # The first part of the stream tells of row 1, the last part of row 400. Read at the end, row 1
+    # has the value that row 400 still has on the source until the last part is applied.
     with pair.target() as target:
         target.autocommit = True
-        target.execute("UPDATE seat SET place = 'free' WHERE id = 400")
-        for number in range(399, 0, -1):
-            target.execute(
-                "UPDATE seat SET place = 'p' || (%s + 1) WHERE id = %s", [number, number]
-            )
+        target.execute("UPDATE seat SET place = 'free' WHERE id = 1")
+        for number in range(100, 200):
+            target.execute("UPDATE seat SET place = place || '!' WHERE id = %s", [number])
+        target.execute("UPDATE seat SET place = 'elsewhere' WHERE id = 400")
+        target.execute("UPDATE seat SET place = 'p400' WHERE id = 1")
     report = engine.drain(30)
     assert report.outcome == "succeeded"
     pair.assert_equal()
