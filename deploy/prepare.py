@@ -23,6 +23,7 @@ from failback.lab.databases import (
 from failback.lab.haproxy import HELD_SECONDS
 from failback.lab.names import KEY_NAME, NAMES
 from failback.lab.product import schema
+from failback.lab.product.environment import VARIABLES
 from failback.lab.settings import write_settings
 from failback.lab.spec import DATABASE, LabSpec, new_secrets, read_spec, write_spec
 from failback.lab.templating import filled
@@ -76,7 +77,7 @@ def prepare(folder: Path, admin_dsns: Mapping[Side, str]) -> None:
     _prepare_balancer(folder / "balancer", spec)
     _prepare_names(folder / "dns", spec)
     (folder / "product.env").write_text(
-        "".join(f"{name.upper()}={spec.secrets[name]}\n" for name in _PRODUCT_SECRETS)
+        "".join(f"{VARIABLES[name]}={spec.secrets[name]}\n" for name in _PRODUCT_SECRETS)
         + "".join(f"{side.value.upper()}_DSN='{_product_dsn(spec, side)}'\n" for side in Side),
         encoding="utf-8",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from failback.lab.parts import Part
+from failback.lab.product import environment
 from failback.models.common import Side
 
 _HEALTH_SECONDS = 1.0
@@ -51,11 +52,15 @@ class ProductServer(Part):
         """See `Part.command`."""
         return [
             *(sys.executable, "-m", "failback.lab.product", "--side", self.side.value),
-            *("--port", str(self._port), "--dsn", self._dsn, "--files", self._files),
-            *("--jwt-secret", self._secrets["jwt_secret"]),
-            *("--anon-key", self._secrets["anon_key"]),
-            *("--service-key", self._secrets["service_key"]),
+            *("--port", str(self._port), "--files", self._files),
         ]
+
+    def environment(self) -> Mapping[str, str]:
+        """The secrets go by the environment: arguments can be read by anybody."""
+        return {
+            **super().environment(),
+            **environment.written({**self._secrets, "dsn": self._dsn}),
+        }
 
     def is_ready(self) -> bool:
         """Whether its health page answers 200."""

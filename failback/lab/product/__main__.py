@@ -1,4 +1,7 @@
-"""Runs one product process: `python -m failback.lab.product --side target …`."""
+"""Runs one product process: `python -m failback.lab.product --side target …`.
+
+What is secret comes by the environment, since anybody on the machine can read arguments.
+"""
 
 import argparse
 import asyncio
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from failback.lab.product import environment
 from failback.lab.product.app import Product, Settings
 from failback.models.common import Side
 
@@ -19,12 +23,13 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and leave."""
     options = _options()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        secrets = environment.read()
+    except LookupError as error:
+        sys.exit(str(error))
     settings = Settings(
         side=Side(options.side),
-        dsn=options.dsn,
-        jwt_secret=options.jwt_secret,
-        anon_key=options.anon_key,
-        service_key=options.service_key,
+        **secrets,
         files=options.files,
         bcrypt_cost=options.bcrypt_cost,
         connections=options.connections,
@@ -53,14 +58,12 @@ async def serve(settings: Settings, port: int) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="failback.lab.product", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="failback.lab.product", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--side", choices=[side.value for side in Side], required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--dsn", required=True, help="libpq connection string of role product")
-    parser.add_argument("--jwt-secret", required=True, help="the same on both sides")
     parser.add_argument("--files", type=Path, required=True, help="folder of stored objects")
-    parser.add_argument("--anon-key", required=True)
-    parser.add_argument("--service-key", required=True)
     parser.add_argument("--bcrypt-cost", type=int, choices=range(4, 16), default=4)
     parser.add_argument("--connections", type=int, default=12, help="most to the database")
     return parser.parse_args()

@@ -1,0 +1,29 @@
+"""What is secret reaches a product by its environment: anybody can read arguments."""
+
+import os
+from collections.abc import Mapping
+
+VARIABLES = {
+    "dsn": "FAILBACK_LAB_DSN",
+    "jwt_secret": "FAILBACK_LAB_JWT_SECRET",
+    "anon_key": "FAILBACK_LAB_ANON_KEY",
+    "service_key": "FAILBACK_LAB_SERVICE_KEY",
+}
+"""The libpq connection string of role `product`, and what is the same on both sides."""
+
+
+def written(values: Mapping[str, str]) -> dict[str, str]:
+    """Values by name as environment variables."""
+    return {variable: values[name] for name, variable in VARIABLES.items()}
+
+
+def read() -> dict[str, str]:
+    """The values of this process by name.
+
+    Raises:
+        LookupError: some are missing; the text names them.
+    """
+    missing = [variable for variable in VARIABLES.values() if not os.environ.get(variable)]
+    if missing:
+        raise LookupError(f"The product needs {', '.join(missing)} in its environment.")
+    return {name: os.environ[variable] for name, variable in VARIABLES.items()}
