@@ -211,6 +211,19 @@ def test_writer_when_it_sleeps_in_its_transaction_is_ended_after_the_grace_perio
     assert session.execute("SELECT count(*) FROM public.orders").fetchone() == (0,)
 
 
+def test_reader_of_sequences_when_the_fence_is_raised_is_neither_awaited_nor_ended(
+    databases: DatabasePair, servers: Servers, session: Connection, tables: tuple[Table, ...]
+) -> None:
+    with psycopg.connect(databases.target_admin_dsn) as backup:
+        backup.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        backup.execute("SELECT * FROM pg_sequences")
+        backup.execute("SELECT count(*) FROM public.orders")
+        report = fence.raise_(servers, Side.TARGET, 20.0, connection=session)
+        assert report.terminated == ()
+        assert report.seconds < 20.0
+        assert backup.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_prepared_transaction_when_it_holds_the_fence_is_named_and_the_fence_stays_up(
     databases: DatabasePair, servers: Servers, session: Connection, tables: tuple[Table, ...]
 ) -> None:
@@ -227,6 +240,21 @@ def test_prepared_transaction_when_it_holds_the_fence_is_named_and_the_fence_sta
         writer.execute("ROLLBACK PREPARED 'order 2'")
     report = fence.raise_(servers, Side.TARGET, 0.05, connection=session)
     assert (report.outcome, report.changed) == (Outcome.SUCCEEDED, False)
+
+
+def test_prepared_transaction_when_the_server_restarted_still_holds_the_fence(
+    databases: DatabasePair, servers: Servers, tables: tuple[Table, ...]
+) -> None:
+    with _product(databases) as writer:
+        writer.execute("INSERT INTO orders VALUES (1, 1)")
+        writer.execute("PREPARE TRANSACTION 'kept over a crash'")
+    databases.servers.target.stop(immediate=True)
+    databases.servers.target.start()
+    with pytest.raises(FenceNotHeldError, match="kept over a crash"):
+        fence.raise_(servers, Side.TARGET, 0.05)
+    with psycopg.connect(databases.target_app_dsn, autocommit=True) as writer:
+        writer.execute("COMMIT PREPARED 'kept over a crash'")
+    assert fence.raise_(servers, Side.TARGET, 0.05).outcome is Outcome.SUCCEEDED
 
 
 def test_superuser_that_writes_when_failback_may_not_end_it_is_named(

@@ -46,7 +46,9 @@ BEGIN
 END
 $$;
 
--- Transactions that passed the guard and have not ended; pid is null for prepared ones.
+-- Transactions that passed the guard and have not ended; pid is null for prepared ones. Others
+-- read sequences too, a backup for hours: only who also has a guarded table locked for writing,
+-- which comes before the guard and lasts as long, is a writer.
 CREATE OR REPLACE VIEW failback.writers_in_flight AS
     SELECT l.pid, l.virtualtransaction
     FROM pg_catalog.pg_locks AS l
@@ -55,7 +57,19 @@ CREATE OR REPLACE VIEW failback.writers_in_flight AS
       AND l.database = (
           SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
       AND l.mode = 'RowExclusiveLock'
-      AND l.pid IS DISTINCT FROM pg_backend_pid();
+      AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND EXISTS (
+          SELECT FROM pg_catalog.pg_locks AS w
+          JOIN pg_catalog.pg_trigger AS t
+              ON t.tgrelid = w.relation AND t.tgfoid = 'failback.guard()'::regprocedure
+          WHERE w.locktype = 'relation'
+            AND w.database = l.database
+            -- Not by pid as well: one that is being prepared loses its pid between two looks.
+            AND w.virtualtransaction = l.virtualtransaction
+            AND w.granted
+            AND w.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                           'AccessExclusiveLock')
+      );
 
 -- Wait until no writer is in flight. Those that outlast the grace period are terminated, and
 -- waited for once more. Returns who was `terminated`, and who is left as `prepared` or `writer`.
