@@ -43,11 +43,13 @@ from failback.reverse_sync.control import Control
 from failback.reverse_sync.lane import Lane
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.pulse import Progress, Pulse
+from failback.reverse_sync.rereading import shorten
 from failback.reverse_sync.sessions import Sessions
 from failback.reverse_sync.settings import SyncSettings
 
 _WAYS = frozenset({None, "slot"})
 _ADVANCE_SECONDS = 10.0
+_SHORTEN_SECONDS = 5.0
 
 
 class ReverseSync:
@@ -70,7 +72,7 @@ class ReverseSync:
         self._verifying = Sessions(settings.servers)
         self._lane_lock = threading.Lock()
         self._draining = threading.Event()
-        self._receiver_advanced = 0.0
+        self._advance_at = self._shorten_at = 0.0
 
     def arm(self, capture: str | None = None) -> ArmReport:
         """Install fence and capture, fence the receiver, prove both with a canary.
@@ -156,7 +158,7 @@ class ReverseSync:
                 batch.Order(self.settings.object_name, limit=self.settings.batch_changes),
             )
             if not report.skipped:
-                self._advance_receiver()
+                self._housekeeping()
             return report
         finally:
             self._lane_lock.release()
@@ -317,16 +319,19 @@ class ReverseSync:
         finally:
             self._draining.clear()
 
-    def _advance_receiver(self) -> None:
-        """Let the receiver forget its own log, as long as nobody but us writes there."""
+    def _housekeeping(self) -> None:
+        """Now and then, between batches: what keeps later ones short."""
         now = time.monotonic()
-        if now - self._receiver_advanced < _ADVANCE_SECONDS:
-            return
-        self._receiver_advanced = now
-        with contextlib.suppress(NotArmedError, SlotBusyError):
-            held = position.read(self._lane.writer, self._direction)
-            if held.receiver_lsn is None:
-                advance(self._lane.writer, held.receiver_slot, held.receiver_now)
+        if now >= self._shorten_at:
+            self._shorten_at = now + _SHORTEN_SECONDS
+            shorten(self._lane.helper, self.settings.object_name)
+        if now >= self._advance_at:
+            # The receiver may forget its own log, as long as nobody but us writes there.
+            self._advance_at = now + _ADVANCE_SECONDS
+            with contextlib.suppress(NotArmedError, SlotBusyError):
+                held = position.read(self._lane.writer, self._direction)
+                if held.receiver_lsn is None:
+                    advance(self._lane.writer, held.receiver_slot, held.receiver_now)
 
 
 def _worst(*outcomes: Outcome) -> Outcome:

@@ -375,3 +375,23 @@ def test_status_when_the_slot_stands_far_behind_then_a_pending_change_is_still_f
     with pair.target() as target:
         target.execute("DELETE FROM ledger WHERE id = 1")
     assert engine.status().lag_seconds > 0
+
+
+def test_batch_when_a_burst_was_read_then_the_next_ones_need_not_read_it_again(
+    pair: Any, armed: Armed
+) -> None:
+    armed(LEDGER)
+    engine = pair.engine()
+    with pair.target() as target:
+        target.execute("INSERT INTO ledger SELECT n, n, 'x' FROM generate_series(1, 80000) AS n")
+    engine.run_batch()
+    with pair.target() as target:
+        target.execute("DELETE FROM ledger WHERE id = 1")
+    engine.run_batch()
+    query = (
+        "SELECT pg_wal_lsn_diff(confirmed_flush_lsn, restart_lsn) FROM pg_replication_slots"
+        " WHERE database = current_database()"
+    )
+    ((distance,),) = pair.rows(Side.TARGET, query)
+    assert distance < 1_000_000
+    pair.assert_equal()
