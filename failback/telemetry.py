@@ -9,15 +9,52 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from opentelemetry.context import Context, attach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import (
+    DEFAULT_ON,
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+)
+from opentelemetry.trace import Span, set_span_in_context
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.runtime import PrometheusConfig, Runtime
 from temporalio.runtime import TelemetryConfig as RuntimeTelemetry
 
 from failback.config import TelemetryConfig
+
+BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Of every histogram of seconds: a step takes from a millisecond to its budget."""
+
+_HISTOGRAMS = ("failback_step_seconds", "failback_sync_batch_seconds")
+_EXPORT_SECONDS = 3
+"""A collector that is away must not keep a process from ending."""
+
+_POLLED = ("QueryWorkflow:", "HandleQuery:")
+
+
+class WithoutPolling(Sampler):
+    """Keeps everything but queries: whoever watches a rollback asks four times a second."""
+
+    def __init__(self) -> None:
+        self._rest = ParentBased(DEFAULT_ON)
+
+    def should_sample(
+        self, parent_context: Context | None, trace_id: int, name: str, *rest: Any, **named: Any
+    ) -> SamplingResult:
+        """See `Sampler.should_sample`."""
+        if name.startswith(_POLLED):
+            return SamplingResult(Decision.DROP)
+        return self._rest.should_sample(parent_context, trace_id, name, *rest, **named)
+
+    def get_description(self) -> str:
+        """See `Sampler.get_description`."""
+        return "everything but queries"
 
 
 @dataclass(frozen=True)
@@ -45,16 +82,24 @@ class Telemetry:
     ) -> "Telemetry":
         """Open what is configured. `exporter` replaces OTLP, for tests of the traces."""
         if exporter is None and config.otlp_endpoint:
-            exporter = OTLPSpanExporter(f"{config.otlp_endpoint.rstrip('/')}/v1/traces")
+            address = f"{config.otlp_endpoint.rstrip('/')}/v1/traces"
+            exporter = OTLPSpanExporter(address, timeout=_EXPORT_SECONDS)
         provider = None
         if exporter is not None:
-            provider = TracerProvider(resource=Resource.create({"service.name": service}))
+            provider = TracerProvider(
+                sampler=WithoutPolling(), resource=Resource.create({"service.name": service})
+            )
             provider.add_span_processor(BatchSpanProcessor(exporter))
         if not metrics or not config.metrics_address:
             return cls(runtime=None, metrics_address="", provider=provider)
         address = _with_free_port(config.metrics_address)
         runtime = Runtime(
-            telemetry=RuntimeTelemetry(metrics=PrometheusConfig(bind_address=address))
+            telemetry=RuntimeTelemetry(
+                metrics=PrometheusConfig(
+                    bind_address=address,
+                    histogram_bucket_overrides=dict.fromkeys(_HISTOGRAMS, BUCKETS_SECONDS),
+                )
+            )
         )
         logging.getLogger("failback.telemetry").info("metrics at http://%s/metrics", address)
         return cls(runtime=runtime, metrics_address=address, provider=provider)
@@ -64,6 +109,14 @@ class Telemetry:
         if self.provider is None:
             return ()
         return (TracingInterceptor(self.provider.get_tracer("failback")),)
+
+    def began(self, name: str) -> Span | None:
+        """Open a span that what follows in this context belongs to; the caller ends it."""
+        if self.provider is None:
+            return None
+        span = self.provider.get_tracer("failback").start_span(name)
+        attach(set_span_in_context(span))
+        return span
 
     def close(self) -> None:
         """Send what is left, and stop."""

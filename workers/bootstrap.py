@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,7 +32,10 @@ async def run_worker(estate: Estate, *, stop: asyncio.Event | None = None) -> No
     telemetry = Telemetry.start(estate.telemetry, service="failback-worker")
     try:
         client = await connect(
-            estate, interceptors=telemetry.interceptors(), runtime=telemetry.runtime
+            estate,
+            interceptors=telemetry.interceptors(),
+            runtime=telemetry.runtime,
+            identity=identity(telemetry.metrics_address),
         )
         await ensure_search_attributes(client)
         await _serve(client, estate, stopping)
@@ -58,6 +63,12 @@ async def _serve(client: Client, estate: Estate, stopping: asyncio.Event) -> Non
         finally:
             engine.close()
             await ports.aclose()
+
+
+def identity(metrics_address: str) -> str:
+    """How Temporal and `failback check` name this worker, with where its metrics are."""
+    name = f"{os.getpid()}@{socket.gethostname()}"
+    return f"{name}, metrics at http://{metrics_address}/metrics" if metrics_address else name
 
 
 def worker_ports(estate: Estate, ports: Ports, engine: ReverseSync) -> WorkerPorts:

@@ -54,7 +54,9 @@ class RollbackWorkflow:
         """Make the whole state, before any message can arrive."""
         self.request = request
         self.undo = UndoStack()
-        self.timeline = Timeline(request.plan.budgets, self._tell, self.undo.checkpoint)
+        self.timeline = Timeline(
+            request.plan.budgets, request.level, self._tell, self.undo.checkpoint
+        )
         self.approvals = Approvals(request.plan.approval, request.requested_by)
         self.phase = Phase.RUNNING
         self.asked_at = workflow.now()

@@ -15,10 +15,13 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from failback.models.common import Outcome
+    from failback.models.common import Level, Outcome
     from failback.models.rollback import StepRecord
 
 _DETAIL_LIMIT = 2_000
+
+STEP_SECONDS = "failback_step_seconds"
+"""The metric of every step's duration (docs/telemetry.md)."""
 
 
 class StepFailedError(Exception):
@@ -55,6 +58,7 @@ class Timeline:
 
     Args:
         budgets: seconds by step name; wins over the default that a step names.
+        level: the level whose steps these are, for their metrics.
         changed: called after each change, to tell the story in Temporal's own UI.
         checkpoint: called before and after each step; raises to stop the plan there.
     """
@@ -62,10 +66,12 @@ class Timeline:
     def __init__(
         self,
         budgets: dict[str, float],
+        level: Level,
         changed: Callable[[], None],
         checkpoint: Callable[[], None],
     ) -> None:
         self._budgets = budgets
+        self._level = level
         self._checkpoint = checkpoint
         self._changed = changed
         self._steps: list[StepRecord] = []
@@ -120,13 +126,25 @@ class Timeline:
             raise StepFailedError(name, step.detail)
 
     def _close(self, index: int, step: Step) -> None:
-        self._steps[index] = self._steps[index].model_copy(
+        record = self._steps[index].model_copy(
             update={
                 "ended_at": workflow.now(),
                 "attempts": step.attempts,
                 "outcome": step.outcome,
                 "detail": step.detail,
             }
+        )
+        self._steps[index] = record
+        # Replays record nothing: a step is counted once, whatever crashes.
+        workflow.metric_meter().create_histogram_float(
+            STEP_SECONDS, "How long a step of a rollback took.", "s"
+        ).record(
+            record.seconds or 0.0,
+            {
+                "step": record.name,
+                "level": str(self._level.value),
+                "outcome": step.outcome.value,
+            },
         )
         self._changed()
 

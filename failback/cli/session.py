@@ -12,9 +12,12 @@ import typer
 from failback.cli.output import Output
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from failback.config import Estate
     from failback.models.common import Level
     from failback.ports import ReverseSyncEngine
+    from failback.telemetry import Telemetry
     from failback.temporal.rollbacks import Rollbacks
 
 CONFIG_VARIABLE = "FAILBACK_CONFIG"
@@ -41,10 +44,12 @@ class Session:
 
     Args:
         config: the configuration file.
+        command: the command's words, which name its trace.
         output: where facts, notes and errors go.
     """
 
     config: Path
+    command: str = "failback"
     output: Output = field(default_factory=Output)
 
     @cached_property
@@ -68,7 +73,28 @@ class Session:
         from failback.temporal.client import connect  # noqa: PLC0415 - temporalio takes 0.5 s
         from failback.temporal.rollbacks import Rollbacks  # noqa: PLC0415 - as above
 
-        return Rollbacks(await connect(estate), estate)
+        interceptors = () if self._traced is None else self._traced[0].interceptors()
+        return Rollbacks(await connect(estate, interceptors=interceptors), estate)
+
+    @cached_property
+    def _traced(self) -> "tuple[Telemetry, Span | None] | None":
+        """Traces of this command, with the span of all that it does; None where they are off."""
+        if not self.estate.telemetry.otlp_endpoint:
+            return None
+        from failback.telemetry import Telemetry  # noqa: PLC0415 - only where it is wanted
+
+        telemetry = Telemetry.start(self.estate.telemetry, service="failback-cli", metrics=False)
+        return telemetry, telemetry.began(self.command)
+
+    def close(self) -> None:
+        """Send the traces of this command; without this a short process would take them along."""
+        traced = self.__dict__.get("_traced")
+        if traced is None:
+            return
+        telemetry, span = traced
+        if span is not None:
+            span.end()
+        telemetry.close()
 
     async def rehearsed(self, level: "Level", reason: str, who: str) -> tuple[str, ...]:
         """What a rollback would do now; see `workers.dry_run.rehearse`."""
@@ -83,9 +109,13 @@ def opened(ctx: typer.Context, config: Path | None, as_json: bool) -> Session:
     """The session of a command, whether an option stood before or after its name."""
     shared = ctx.find_root().params
     named = config or shared.get("config") or os.environ.get(CONFIG_VARIABLE) or "failback.yaml"
-    return Session(
-        config=Path(named), output=Output(as_json=as_json or bool(shared.get("as_json")))
+    session = Session(
+        config=Path(named),
+        command=ctx.command_path,
+        output=Output(as_json=as_json or bool(shared.get("as_json"))),
     )
+    ctx.call_on_close(session.close)
+    return session
 
 
 def me() -> str:

@@ -29,9 +29,17 @@ async def connect(
     *,
     interceptors: Sequence[Interceptor] = (),
     runtime: Runtime | None = None,
+    identity: str | None = None,
     timeout_seconds: float = 5.0,
 ) -> Client:
     """Connect to the estate's Temporal.
+
+    Args:
+        estate: whose Temporal it is.
+        interceptors: of the client, and of the workers that are made with it.
+        runtime: with the metrics; the process's own where none is given.
+        identity: what Temporal shows of this client; process and host unless told.
+        timeout_seconds: how long Temporal may take to answer.
 
     Raises:
         UnreachableError: Temporal did not answer, or refused the certificate or key.
@@ -47,6 +55,7 @@ async def connect(
                 data_converter=pydantic_data_converter,
                 interceptors=interceptors,
                 runtime=runtime,
+                identity=identity,
             ),
             timeout_seconds,
         )

@@ -18,6 +18,7 @@ from failback.providers.faults import Call
 from failback.providers.load_balancer.fake import FakeLoadBalancer
 from failback.providers.notify.fake import FakeNotifier
 from failback.providers.reverse_sync.fake import FakeReverseSync
+from failback.telemetry import Telemetry
 from failback.temporal.client import connect
 from failback.temporal.rollbacks import Rollbacks
 from workers.composition import THREADS, WorkerPorts, build_worker
@@ -113,13 +114,23 @@ class FakeEstate:
 
 @contextlib.asynccontextmanager
 async def fake_estate(
-    name: str, address: str, *, worker: bool = True, armed: bool = True, **changes: object
+    name: str,
+    address: str,
+    *,
+    worker: bool = True,
+    armed: bool = True,
+    telemetry: Telemetry | None = None,
+    **changes: object,
 ) -> AsyncIterator[FakeEstate]:
     """Fakes, client, and a worker unless the caller brings its own, until the body ends."""
     estate = estate_of(name, address, **changes)
     calls: list[Call] = []
     routes = [backend for route in estate.plan(1).routes for backend in route.backends]
-    client = await connect(estate)
+    client = (
+        await connect(estate)
+        if telemetry is None
+        else await connect(estate, interceptors=telemetry.interceptors(), runtime=telemetry.runtime)
+    )
     fakes = FakeEstate(
         estate=estate,
         client=client,

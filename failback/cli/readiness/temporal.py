@@ -50,10 +50,10 @@ async def _examine_workers(part: Part, client: Client, estate: Estate) -> None:
     config = estate.temporal
     patience = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     try:
-        while missing := await _without_pollers(client, estate):
-            if asyncio.get_running_loop().time() > patience:
-                break
+        missing, workers = await _pollers(client, estate)
+        while missing and asyncio.get_running_loop().time() < patience:
             await asyncio.sleep(LOOK_SECONDS)
+            missing, workers = await _pollers(client, estate)
     except RPCError as error:
         part.say(POLLING, None, f"Temporal does not tell: {error.message}")
         return
@@ -61,15 +61,16 @@ async def _examine_workers(part: Part, client: Client, estate: Estate) -> None:
     part.say(
         POLLING,
         not missing,
-        nobody if missing else config.task_queue,
+        nobody if missing else f"{config.task_queue}: {'; '.join(workers)}",
         "Start one: failback worker",
     )
 
 
-async def _without_pollers(client: Client, estate: Estate) -> list[str]:
-    """The kinds of tasks that nobody polls for."""
+async def _pollers(client: Client, estate: Estate) -> tuple[list[str], list[str]]:
+    """The kinds of tasks that nobody polls for, and the workers by their own names."""
     config = estate.temporal
-    missing = []
+    missing: list[str] = []
+    workers: set[str] = set()
     for kind, name in _KINDS:
         described = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
@@ -78,9 +79,10 @@ async def _without_pollers(client: Client, estate: Estate) -> list[str]:
                 task_queue_type=kind,
             )
         )
+        workers.update(poller.identity for poller in described.pollers)
         if not described.pollers:
             missing.append(name)
-    return missing
+    return missing, sorted(workers)
 
 
 def _refused(part: Part, namespace: str, error: RPCError) -> None:
