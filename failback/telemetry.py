@@ -27,6 +27,7 @@ from temporalio.runtime import PrometheusConfig, Runtime
 from temporalio.runtime import TelemetryConfig as RuntimeTelemetry
 
 from failback.config import TelemetryConfig
+from failback.errors import ConfigurationError
 
 BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Of every histogram of seconds: a step takes from a millisecond to its budget."""
@@ -80,7 +81,11 @@ class Telemetry:
         metrics: bool = True,
         exporter: SpanExporter | None = None,
     ) -> "Telemetry":
-        """Open what is configured. `exporter` replaces OTLP, for tests of the traces."""
+        """Open what is configured. `exporter` replaces OTLP, for tests of the traces.
+
+        Raises:
+            ConfigurationError: metrics cannot be served at the configured address.
+        """
         if exporter is None and config.otlp_endpoint:
             address = f"{config.otlp_endpoint.rstrip('/')}/v1/traces"
             exporter = OTLPSpanExporter(address, timeout=_EXPORT_SECONDS)
@@ -92,15 +97,7 @@ class Telemetry:
             provider.add_span_processor(BatchSpanProcessor(exporter))
         if not metrics or not config.metrics_address:
             return cls(runtime=None, metrics_address="", provider=provider)
-        address = _with_free_port(config.metrics_address)
-        runtime = Runtime(
-            telemetry=RuntimeTelemetry(
-                metrics=PrometheusConfig(
-                    bind_address=address,
-                    histogram_bucket_overrides=dict.fromkeys(_HISTOGRAMS, BUCKETS_SECONDS),
-                )
-            )
-        )
+        address, runtime = _serving(config.metrics_address)
         logging.getLogger("failback.telemetry").info("metrics at http://%s/metrics", address)
         return cls(runtime=runtime, metrics_address=address, provider=provider)
 
@@ -122,6 +119,23 @@ class Telemetry:
         """Send what is left, and stop."""
         if self.provider is not None:
             self.provider.shutdown()
+
+
+def _serving(wanted: str) -> tuple[str, Runtime]:
+    """The address of a Prometheus endpoint, and the runtime that serves it."""
+    try:
+        address = _with_free_port(wanted)
+        metrics = PrometheusConfig(
+            bind_address=address,
+            histogram_bucket_overrides=dict.fromkeys(_HISTOGRAMS, BUCKETS_SECONDS),
+        )
+        return address, Runtime(telemetry=RuntimeTelemetry(metrics=metrics))
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"Metrics cannot be served at {wanted}: {error}.",
+            "Give telemetry.metrics_address as host:port of this machine, with a port that is free "
+            "(0 takes one).",
+        ) from error
 
 
 def _with_free_port(address: str) -> str:

@@ -1,16 +1,14 @@
 """The rollbacks of one estate, as its operators start, decide, watch and read them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
 from datetime import timedelta
-from typing import Any
 
 from temporalio.client import (
     Client,
     WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowFailureError,
-    WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
@@ -42,8 +40,9 @@ from failback.models.rollback import (
     RollbackResult,
     RollbackStatus,
 )
-from failback.temporal import ids
+from failback.temporal import ids, stored
 from failback.temporal.client import ensure_search_attributes
+from failback.temporal.stored import Run
 
 WORKFLOW_OF_LEVEL = {Level.TRAFFIC: "TrafficRollback", Level.DATA_SYNC: "DataSyncRollback"}
 """Workflow types by level, as they are registered."""
@@ -113,13 +112,26 @@ class Rollbacks:
                 memo={"rollback_id": request.rollback_id, "level": level},
             )
         except WorkflowAlreadyStartedError as error:
-            running = await self.status(None)
-            raise RollbackRunningError(
-                f"Rollback {running.rollback_id} (level {running.level.value}, "
-                f"{running.phase.value}) of {self._estate.estate} is running.",
-                f"Follow it with `failback rollback watch {running.rollback_id}`, or cancel it.",
+            raise await self._running_already() from error
+        try:
+            return await self._ask(handle)
+        except UnreachableError as error:
+            raise UnreachableError(
+                f"Rollback {request.rollback_id} has started, and no worker carries it out.",
+                "Start one with `failback worker`; the rollback then goes on by itself.",
             ) from error
-        return await self._ask(handle)
+
+    async def _running_already(self) -> RollbackRunningError:
+        """What stands in the way, as far as it is known without a worker."""
+        _, found = await self._find(None)
+        running, state = await _id_of(found), "running"
+        with contextlib.suppress(UnreachableError):
+            status = await self.status(running)
+            state = f"{status.phase.value.replace('_', ' ')}, level {status.level.value}"
+        return RollbackRunningError(
+            f"{self._estate.estate} has a rollback already: {running} ({state}).",
+            f"Follow it with `failback rollback watch {running}`, or cancel it.",
+        )
 
     async def _request(self, level: int, reason: str, requested_by: str) -> RollbackRequest:
         """The request that starts a level, with the plan as the configuration has it now."""
@@ -143,11 +155,28 @@ class Rollbacks:
     async def status(self, rollback_id: str | None) -> RollbackStatus:
         """Where a rollback stands; the newest one where no id is given.
 
+        One that has ended is read from what Temporal keeps, and needs no worker.
+
         Raises:
             RollbackNotFoundError: the estate has no such rollback.
-            UnreachableError: no worker answers.
+            UnreachableError: it goes on, and no worker answers.
         """
-        return await self._ask(await self._handle(rollback_id))
+        return await self._status(*await self._find(rollback_id))
+
+    async def _status(self, handle: Run, found: WorkflowExecution) -> RollbackStatus:
+        """The status of one run, from Temporal where it has ended with a result."""
+        try:
+            if found.status is WorkflowExecutionStatus.COMPLETED:
+                return await stored.status_of(self._client, handle, found)
+            if found.status is WorkflowExecutionStatus.RUNNING:
+                return await self._ask(handle)
+            # A worker knows the steps of a run that was stopped; Temporal only how it ended.
+            try:
+                return await self._ask(handle)
+            except UnreachableError:
+                return await stored.status_of(self._client, handle, found)
+        except RPCError as error:
+            raise self._rpc(error, "The rollback cannot be read") from error
 
     async def decide(self, rollback_id: str, verb: str, decision: Decision) -> RecordedDecision:
         """Approve, reject or accept the tail, with an answer.
@@ -196,26 +225,22 @@ class Rollbacks:
 
     async def list(self, limit: int = 20) -> list[RollbackStatus]:
         """The newest rollbacks first."""
-        return [await self._ask(handle) async for handle in self._runs(limit)]
-
-    async def _runs(self, limit: int) -> AsyncIterator[WorkflowHandle[Any, RollbackResult]]:
-        """Handles of this estate's rollbacks, newest first."""
         workflow_id = ids.rollback_workflow(self._estate.estate)
-        seen = 0
-        async for found in self._client.list_workflows(f'WorkflowId = "{workflow_id}"'):
-            yield self._handle_of(found)
-            seen += 1
-            if seen == limit:
-                return
+        runs = self._client.list_workflows(f'WorkflowId = "{workflow_id}"', limit=limit)
+        return [await self._status(self._handle_of(found), found) async for found in runs]
 
-    def _handle_of(self, found: WorkflowExecution) -> WorkflowHandle[Any, RollbackResult]:
+    def _handle_of(self, found: WorkflowExecution) -> Run:
         return self._client.get_workflow_handle(
             found.id, run_id=found.run_id, result_type=RollbackResult
         )
 
-    async def _handle(self, rollback_id: str | None) -> WorkflowHandle[Any, RollbackResult]:
-        """The run of one rollback. The newest is found without the visibility store."""
-        handle: WorkflowHandle[Any, RollbackResult] = self._client.get_workflow_handle(
+    async def _handle(self, rollback_id: str | None) -> Run:
+        """The run of one rollback."""
+        return (await self._find(rollback_id))[0]
+
+    async def _find(self, rollback_id: str | None) -> tuple[Run, WorkflowExecution]:
+        """One rollback's run and its state. The newest needs no visibility store."""
+        handle: Run = self._client.get_workflow_handle(
             ids.rollback_workflow(self._estate.estate), result_type=RollbackResult
         )
         try:
@@ -223,17 +248,17 @@ class Rollbacks:
         except RPCError as error:
             raise self._rpc(error, f"Estate {self._estate.estate} has no rollback") from error
         if rollback_id is None or await _id_of(newest) == rollback_id:
-            return self._handle_of(newest)
+            return self._handle_of(newest), newest
         async for found in self._client.list_workflows(f'WorkflowId = "{newest.id}"'):
             if await _id_of(found) == rollback_id:
-                return self._handle_of(found)
+                return self._handle_of(found), found
         raise RollbackNotFoundError(
             f"Estate {self._estate.estate} has no rollback {rollback_id}.",
             "`failback rollback list` shows those it has.",
         )
 
-    async def _ask(self, handle: WorkflowHandle[Any, RollbackResult]) -> RollbackStatus:
-        """Query a run, which needs a worker also when it has ended."""
+    async def _ask(self, handle: Run) -> RollbackStatus:
+        """Query a run, which needs a worker."""
         try:
             status: RollbackStatus = await handle.query(
                 "status", result_type=RollbackStatus, rpc_timeout=_ANSWER_SECONDS
