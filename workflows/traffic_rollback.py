@@ -94,6 +94,12 @@ class TrafficRollback(WriteGapWorkflow):
             async with self.timeline.step("fence", budget) as step:
                 report = await self.raise_target_fence(step, budget)
                 self._fenced = report.outcome is Outcome.SUCCEEDED
+                if not self._fenced:
+                    self.data_loss = DataLoss(
+                        lost_rows=None,
+                        tail="pending",
+                        detail=f"the fence is not proved: {report.detail}",
+                    )
         except StepFailedError as failure:
             self._armed = _cause_type(failure) != "NotArmedError"
             self.data_loss = DataLoss(

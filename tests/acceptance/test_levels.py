@@ -115,3 +115,26 @@ def test_level_2_when_the_source_goes_down_during_the_drain_then_the_tail_arrive
     verdict = lab.audit()
     assert verdict.acknowledged > 50
     assert (verdict.lost, verdict.wrong) == (0, 0)
+
+
+def test_level_1_when_the_target_is_down_then_serves_at_once_and_the_tail_arrives_later(
+    lab: LabRun,
+) -> None:
+    lab.start_worker()
+    lab.run("arm", "--no-continuous")
+    load = lab.start_load(users=10, rps=40, seconds=6)
+    assert load.wait(timeout=60) == 0
+    lab.lab_command("break", "target-down")
+    started = lab.run("rollback", "start", "--level", "1", "--reason", "target down")
+    lab.until_step("draining_tail")
+    assert set(weights(lab)) == set(BACKENDS)
+    assert all(seen.startswith("source 100, target 0") for seen in weights(lab).values())
+    lab.lab_command("heal", "target-down")
+    until(lambda: lab.status()["phase"] in ("done", "failed"), "the end of the rollback")
+    result = lab.run("rollback", "report", started["rollback_id"])
+
+    assert result["success"], result["error"]
+    assert result["data_loss"]["tail"] == "empty"
+    verdict = lab.audit()
+    assert verdict.acknowledged > 50
+    assert (verdict.lost, verdict.wrong) == (0, 0)

@@ -179,3 +179,37 @@ async def test_level_2_when_cancelled_while_verifying_then_the_target_serves_as_
     assert fakes.engine.write(Side.TARGET, "a", "1")
     assert not fakes.engine.write(Side.SOURCE, "a", "1")
     assert not await fakes.balancer.closed_doors()
+
+
+async def test_level_2_when_cancelled_while_waiting_then_ends_and_another_may_start(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate()
+    started = await fakes.rollbacks.start(2, "wrong totals", "bob")
+    await fakes.until_phase(Phase.WAITING_FOR_APPROVAL)
+    await fakes.rollbacks.cancel(started.rollback_id, ALICE)
+    await fakes.until_phase(Phase.CANCELLED)
+    assert fakes.effects() == []
+    again = await fakes.rollbacks.start(1, "errors", "bob")
+
+    assert again.rollback_id != started.rollback_id
+    assert (await fakes.rollbacks.result(again.rollback_id)).success
+
+
+async def test_level_2_when_the_target_is_down_then_flips_and_carries_the_tail_later(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate(budgets={"fence": 0.5, "catch_up": 1.0})
+    fakes.engine.write(Side.TARGET, "a", "1")
+    fakes.engine.cut(Side.TARGET)
+    await approved(fakes)
+    await fakes.until_phase(Phase.DRAINING_TAIL)
+    fakes.engine.mend(Side.TARGET)
+    result = await fakes.rollbacks.result(None)
+
+    assert not result.success
+    assert result.emergency_action is EmergencyAction.IMMEDIATE_TRAFFIC_ROLLBACK_WITHOUT_SYNC
+    assert result.data_loss.tail == "empty"
+    assert result.data_loss.lost_rows == 0
+    assert fakes.engine.database(Side.SOURCE).rows["a"] == "1"
+    assert fakes.engine.fenced(Side.TARGET)

@@ -131,6 +131,22 @@ async def test_level_1_when_the_target_is_down_then_flips_and_drains_when_it_is_
     assert not fakes.engine.fenced(Side.SOURCE)
 
 
+async def test_level_1_when_the_fence_cannot_be_proved_then_the_tail_is_not_called_empty(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate()
+    fakes.engine.write(Side.TARGET, "a", "1")
+    fakes.engine.unproved = True
+    await fakes.rollbacks.start(1, "errors", "alice")
+    result = await fakes.rollbacks.result(None)
+
+    fence = next(step for step in result.steps if step.name == "fence")
+    assert fence.outcome is Outcome.INCONCLUSIVE
+    assert [step.name for step in result.steps][-1] == "drain_tail"
+    assert result.data_loss.tail == "empty"
+    assert fakes.engine.database(Side.SOURCE).rows["a"] == "1"
+
+
 async def test_level_1_when_an_operator_accepts_the_tail_then_it_closes(
     make_estate: MakeEstate,
 ) -> None:
