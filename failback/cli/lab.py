@@ -267,6 +267,15 @@ def _write_summary(console: Console, summary: LoadSummary) -> None:
     fact(console, "unknown", f"{summary.unknown} writes")
     reasons = ", ".join(f"{reason}: {count}" for reason, count in summary.failures.items())
     fact(console, "failed", f"{summary.failed} requests{f' ({reasons})' if reasons else ''}")
+    if summary.failed_by_side:
+        sides = ", ".join(f"{side}: {count}" for side, count in summary.failed_by_side.items())
+        fact(console, "failed by", sides)
+    if summary.requests_since_flip is not None:
+        fact(
+            console,
+            "since flip",
+            f"{summary.failed_since_flip} of {summary.requests_since_flip} requests failed",
+        )
     fact(console, "skipped", f"{summary.skipped} requests")
     fact(console, "p95", amount(summary.latency_p95_ms, "ms"))
     fact(console, "write gap", amount(summary.write_gap_seconds, "s", unknown="not seen"))

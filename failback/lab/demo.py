@@ -155,6 +155,9 @@ class Demo:
             write_gap_seconds=summary["write_gap_seconds"],
             requests=summary["requests"],
             requests_failed=summary["failed"],
+            failed_by_side=summary["failed_by_side"],
+            requests_since_flip=summary["requests_since_flip"],
+            failed_since_flip=summary["failed_since_flip"],
             journal=self._journal.name,
         )
         self._report.write_text(render(result, extras), encoding="utf-8")
@@ -182,6 +185,7 @@ class Demo:
                 f"write gap: {_seconds(summary['write_gap_seconds'])} seen by customers, "
                 f"{_seconds(result.write_gap_seconds)} between the door's closing and opening"
             ),
+            f"failed requests: {_failures(summary)}",
             f"lag before the fence: {_seconds(result.lag_before_fence_seconds)}",
             f"report: {self._report}",
             f"lost: {verdict.lost}",
@@ -240,6 +244,17 @@ def _wait(reached: Callable[[], bool], what: str) -> None:
 
 def _seconds(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f} s"
+
+
+def _failures(summary: dict[str, Any]) -> str:
+    """Failed requests by who answered; what the broken target failed is why it is left."""
+    by_side = summary["failed_by_side"]
+    told = f"{by_side.get('target', 0)} by the broken target, {by_side.get('source', 0)} by the "
+    told += f"source, {by_side.get('nobody', 0)} without an answer"
+    if summary["requests_since_flip"] is not None:
+        told += f"; since the flip {summary['failed_since_flip']}"
+        told += f" of {summary['requests_since_flip']}"
+    return told
 
 
 def _print(line: str) -> None:

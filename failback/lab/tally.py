@@ -5,6 +5,8 @@ import time
 from array import array
 from collections import Counter
 
+from pydantic import Field
+
 from failback.lab.journal import WriteOutcome
 from failback.models.common import Payload, Side
 
@@ -34,6 +36,14 @@ class LoadSummary(Payload):
     """Requests that did not end as their customer wanted."""
     failures: dict[str, int]
     """Failed requests by reason: `503 read_only`, `timeout`, `cut`, `connect`, `no row`, …"""
+    failed_by_side: dict[str, int] = Field(default_factory=dict)
+    """Failed requests by the side that answered; `nobody` where none did. What a broken target
+    failed is its fault, and the rollback's reason; what the source failed is the rollback's."""
+    requests_since_flip: int | None = None
+    """Requests that ended after the source's first answer, that one included; None when it gave
+    none."""
+    failed_since_flip: int | None = None
+    """Those of them that failed."""
     skipped: int
     """Arrivals that were not sent, because too many requests were in flight already."""
     acknowledged: int
@@ -54,6 +64,10 @@ class LoadSummary(Payload):
     """The longest time in which no write was acknowledged."""
 
 
+NOBODY = "nobody"
+"""Gave the answer to a request that timed out, was cut off or found no connection."""
+
+
 class Tally:
     """Counters of one load. Times are monotonic seconds."""
 
@@ -61,6 +75,8 @@ class Tally:
         self.requests = 0
         self.failures: Counter[str] = Counter()
         self.skipped = 0
+        self._failed_by_side: Counter[str] = Counter()
+        self._at_flip: tuple[int, int] | None = None
         self._outcomes: Counter[WriteOutcome] = Counter()
         self._answers: Counter[Side] = Counter()
         self._acknowledged: Counter[Side] = Counter()
@@ -92,11 +108,14 @@ class Tally:
 
     def answered(self, *, due: float, side: Side | None, failure: str | None) -> None:
         """One request ended."""
+        if side is Side.SOURCE and self._at_flip is None:
+            self._at_flip = (self.requests, self.failed)
         self.requests += 1
         if side is not None:
             self._answers[side] += 1
         if failure is not None:
             self.failures[failure] += 1
+            self._failed_by_side[NOBODY if side is None else side.value] += 1
         if self._began is not None:
             self._latencies.append((time.monotonic() - due) * 1000)
 
@@ -133,6 +152,9 @@ class Tally:
             requests=self.requests,
             failed=self.failed,
             failures=dict(self.failures.most_common()),
+            failed_by_side=dict(self._failed_by_side),
+            requests_since_flip=self._since_flip(self.requests, 0),
+            failed_since_flip=self._since_flip(self.failed, 1),
             skipped=self.skipped,
             acknowledged=self.acknowledged,
             refused=self._outcomes[WriteOutcome.REFUSED],
@@ -145,6 +167,9 @@ class Tally:
             write_gap_seconds=gap,
             longest_without_write_seconds=round(longest, 6),
         )
+
+    def _since_flip(self, now: int, which: int) -> int | None:
+        return None if self._at_flip is None else now - self._at_flip[which]
 
     def progress(self, phase: str, *, users: int, in_flight: int) -> LoadProgress:
         """The counters that matter while a load runs."""

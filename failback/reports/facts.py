@@ -43,11 +43,22 @@ class ReportExtras(Payload):
     wrong: int | None = None
     """Acknowledged writes that the source has with another value."""
     write_gap_seconds: float | None = None
-    """Longest time between two acknowledged writes."""
+    """From the last write that the target acknowledged to the first that the source did."""
     requests: int | None = None
     requests_failed: int | None = None
+    failed_by_side: dict[str, int] | None = None
+    """Failed requests by who answered, `target`, `source` or `nobody`: what a broken target
+    failed is why the rollback was asked for, and no work of its own."""
+    requests_since_flip: int | None = None
+    """Requests that ended after the source's first answer."""
+    failed_since_flip: int | None = None
+    """Those of them that failed."""
     journal: str = ""
     """Name of the journal that these figures were counted from."""
+
+    def failed(self, side: str) -> int:
+        """Failed requests that this side answered."""
+        return (self.failed_by_side or {}).get(side, 0)
 
     @property
     def any(self) -> bool:

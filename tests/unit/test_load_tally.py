@@ -87,6 +87,33 @@ def test_latency_when_requests_were_late_counts_from_when_they_were_due(clock: C
     assert (summary.requests, summary.failed, summary.failures) == (102, 1, {"timeout": 1})
 
 
+def test_failures_when_traffic_moves_are_told_by_who_answered_and_since_the_flip() -> None:
+    tally = Tally()
+    for side, failure in (
+        (Side.TARGET, None),
+        (Side.TARGET, "500"),
+        (Side.TARGET, "500"),
+        (None, "timeout"),
+        (Side.SOURCE, None),
+        (Side.TARGET, "503 read_only"),
+        (None, "cut"),
+        (Side.SOURCE, "403"),
+        (Side.SOURCE, None),
+    ):
+        tally.answered(due=0.0, side=side, failure=failure)
+    summary = tally.summary(1)
+    assert summary.failed_by_side == {"target": 3, "nobody": 2, "source": 1}
+    assert sum(summary.failed_by_side.values()) == summary.failed
+    assert (summary.requests_since_flip, summary.failed_since_flip) == (5, 3)
+
+
+def test_failures_when_the_source_never_answered_then_there_was_no_flip() -> None:
+    tally = Tally()
+    tally.answered(due=0.0, side=Side.TARGET, failure="500")
+    summary = tally.summary(1)
+    assert (summary.requests_since_flip, summary.failed_since_flip) == (None, None)
+
+
 def test_summary_when_nothing_was_sent_is_empty() -> None:
     summary = Tally().summary(0)
     assert (summary.requests, summary.latency_p50_ms, summary.write_gap_seconds) == (0, None, None)

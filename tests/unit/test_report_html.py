@@ -138,6 +138,28 @@ def test_render_with_a_journal_then_what_clients_saw_is_shown() -> None:
         assert text in page.texts
 
 
+def test_render_with_failures_by_side_then_the_broken_target_s_are_told_apart() -> None:
+    extras = ReportExtras(
+        requests=4_500,
+        requests_failed=37,
+        failed_by_side={"target": 35, "nobody": 2},
+        requests_since_flip=1_200,
+        failed_since_flip=0,
+    )
+    document = render(sample.level_2(), extras)
+    texts = read(document).texts
+    for label, number in (
+        ("failed by the target", "35"),
+        ("failed by the source", "0"),
+        ("got no answer", "2"),
+        ("failed since the flip", "0"),
+    ):
+        assert label in texts
+        assert number in texts
+    assert "of 1,200" in document
+    assert "requests failed" not in texts
+
+
 def test_render_with_a_journal_that_lost_writes_then_this_outweighs_the_result() -> None:
     document = render(sample.level_2(), ReportExtras(acknowledged=10, lost=2))
     assert title(document) == "2 acknowledged writes are missing on the source"
