@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from failback.errors import ConfigurationError, LabError
 from failback.lab.estate import LabEstate
+from failback.lab.lock import holder
 from failback.lab.names import NameServerKind, knot_program
 from failback.lab.processes import kill_recorded, tail, wait_until
 from failback.lab.spec import PORTS, LabSpec, new_secrets, read_spec, write_spec
@@ -20,6 +22,7 @@ from failback.lab.supervisor import spec_file
 DEFAULT_DIRECTORY = Path("lab")
 _UP_SECONDS = 120.0
 _DOWN_SECONDS = 60.0
+_KILL_SECONDS = 10.0
 
 
 def up(
@@ -54,6 +57,12 @@ def up(
             state = read_state(folder)
         if state is not None and state.is_up:
             return state, True
+        if (found := holder(folder)) is not None:
+            raise LabError(
+                f"A supervisor (process {found.pid or 'not known'}) has the lab in {folder}, "
+                "and its state does not show it as running.",
+                "End it with `failback lab down`, then start it again.",
+            )
         _end_remains(state)
         write_spec(spec_file(folder), _spec(folder, name, dns, worker=worker))
         return _started(folder), False
@@ -98,13 +107,17 @@ def down(folder: Path, *, purge: bool = False) -> tuple[LabState, list[Path]]:
 
     Raises:
         ConfigurationError: there never was a lab here.
+        LabError: something of it may still run; nothing was deleted.
     """
-    state = state_of(folder)
-    if state.supervisor.lives:
-        os.kill(state.supervisor.pid, signal.SIGTERM)
-        wait_until(lambda: not state.supervisor.lives, _DOWN_SECONDS)
+    _end_holder(folder)
     state = state_of(folder)
     _end_remains(state)
+    remains = [name for name, process in state.processes.items() if process.lives]
+    if remains:
+        raise LabError(
+            f"The lab in {folder} is not down: {', '.join(remains)} could not be ended.",
+            "End them by the process ids of `failback lab status`.",
+        )
     if state.state != "stopped":
         state = state.model_copy(update={"state": "stopped", "processes": {}})
         write_state(folder, state)
@@ -209,6 +222,30 @@ def _end_supervisor(supervisor: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             supervisor.kill()
             supervisor.wait()
+
+
+def _end_holder(folder: Path) -> None:
+    """End the supervisor that holds the lab's lock, whatever its state says of it.
+
+    Its parts end with it: the kernel ties their lives to its own.
+    """
+    found = holder(folder)
+    if found is None:
+        return
+    if found.pid is None:
+        raise LabError(
+            f"A supervisor holds {folder}/supervisor.lock, and its process is not known.",
+            f"Find it with `fuser {folder}/supervisor.lock`, end it, and say `down` again.",
+        )
+    for number, seconds in ((signal.SIGTERM, _DOWN_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+        with suppress(ProcessLookupError):
+            os.kill(found.pid, number)
+        if wait_until(lambda: holder(folder) is None, seconds):
+            return
+    raise LabError(
+        f"The lab in {folder} is not down: its supervisor, process {found.pid}, does not end.",
+        "Look at its log, in the lab's folder under logs.",
+    )
 
 
 def _end_remains(state: LabState | None) -> None:

@@ -60,7 +60,20 @@ def read_state(folder: Path) -> LabState | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
-        raise LabError(f"{path} does not describe a lab: {error}", "Remove its folder.") from error
+        raise LabError(
+            f"{path} does not describe a lab as this version of failback knows it: "
+            f"{_in_short(error)}.",
+            "`failback lab down` ends its supervisor, which takes the rest along; then remove "
+            "the folder.",
+        ) from error
+
+
+def _in_short(error: OSError | ValidationError) -> str:
+    """Without the file's values: there are secrets among them."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg']}"
 
 
 def write_state(folder: Path, state: LabState) -> None:

@@ -4,7 +4,6 @@ It does everything in its main thread, because the kernel ties the parts' lives 
 that launched them: when the supervisor ends, however it ends, they end too.
 """
 
-import fcntl
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from failback.errors import FailbackError, LabError
 from failback.lab.breaking import Fault, Faults, inflict
 from failback.lab.channel import CommandServer
 from failback.lab.estate import LabEstate
+from failback.lab.lock import AlreadySupervisedError, held
 from failback.lab.parts import Part
 from failback.lab.processes import PortReservations, started_at, wait_until
 from failback.lab.programs import ProductServer
@@ -248,16 +248,17 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     folder = Path(sys.argv[1]).absolute()
-    with (folder / "supervisor.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return ALREADY_SUPERVISED
-        spec = read_spec(spec_file(folder))
-        if spec is None:
-            sys.stderr.write(f"There is no lab in {folder}: start one with `failback lab up`.\n")
-            return 1
-        return Supervisor(folder, spec).run()
+    try:
+        with held(folder, os.getpid()):
+            spec = read_spec(spec_file(folder))
+            if spec is None:
+                sys.stderr.write(
+                    f"There is no lab in {folder}: start one with `failback lab up`.\n"
+                )
+                return 1
+            return Supervisor(folder, spec).run()
+    except AlreadySupervisedError:
+        return ALREADY_SUPERVISED
 
 
 if __name__ == "__main__":
