@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,12 @@ _PASSWORD = "test-only"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def postgres_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
-    """Both servers, started when the first test asks and kept for the session."""
-    folder: Path = tmp_path_factory.mktemp("postgres")
+@contextmanager
+def _started(folder: Path, source: int, target: int) -> Iterator[PostgresPair]:
+    """Servers of these major versions with the lab's roles, removed afterwards."""
     pair = PostgresPair(
-        source=PostgresServer(16, folder / "source"),
-        target=PostgresServer(18, folder / "target"),
+        source=PostgresServer(source, folder / "source"),
+        target=PostgresServer(target, folder / "target"),
     )
     try:
         for side in Side:
@@ -41,16 +41,44 @@ def postgres_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres
             pair.server(side).remove()
 
 
-@pytest.fixture
-def databases(postgres_pair: PostgresPair) -> Iterator[DatabasePair]:
-    """A database of its own for one test, dropped afterwards with its slots."""
-    pair = DatabasePair(f"test_{next(_numbers)}", postgres_pair, _PASSWORD)
+@contextmanager
+def _created(servers: PostgresPair) -> Iterator[DatabasePair]:
+    """A database of its own on each side, dropped afterwards with its slots."""
+    pair = DatabasePair(f"test_{next(_numbers)}", servers, _PASSWORD)
     made = []
     try:
         for side in Side:
-            create_database(postgres_pair.server(side), side, pair.name)
+            create_database(servers.server(side), side, pair.name)
             made.append(side)
         yield pair
     finally:
         for side in made:
-            drop_database(postgres_pair.server(side), pair.name)
+            drop_database(servers.server(side), pair.name)
+
+
+@pytest.fixture(scope="session")
+def postgres_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
+    """Both servers, started when the first test asks and kept for the session."""
+    with _started(tmp_path_factory.mktemp("postgres"), 16, 18) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def reversed_postgres_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
+    """The same with the newer server as the source."""
+    with _started(tmp_path_factory.mktemp("reversed"), 18, 16) as pair:
+        yield pair
+
+
+@pytest.fixture
+def databases(postgres_pair: PostgresPair) -> Iterator[DatabasePair]:
+    """A database of its own for one test, dropped afterwards with its slots."""
+    with _created(postgres_pair) as pair:
+        yield pair
+
+
+@pytest.fixture
+def reversed_databases(reversed_postgres_pair: PostgresPair) -> Iterator[DatabasePair]:
+    """The same between the servers of `reversed_postgres_pair`."""
+    with _created(reversed_postgres_pair) as pair:
+        yield pair

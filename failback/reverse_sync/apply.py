@@ -12,7 +12,7 @@ from psycopg import sql
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
-from failback.reverse_sync.matching import TablePair, key_condition
+from failback.reverse_sync.matching import TablePair
 from failback.reverse_sync.pgoutput import Keys
 from failback.reverse_sync.staging import FEW_KEYS, Staging
 
@@ -67,7 +67,8 @@ class Carrier:
         """Delete a table's changed rows on the receiver, and insert them as they are now."""
         pair = work.pair
         if not work.whole:
-            few = work.count < FEW_KEYS
+            # No index finds a row by all its values: such a table is read through once.
+            few = work.count < FEW_KEYS and not pair.keyless
             for staging, table in ((self.read_keys, pair.sent), (self.write_keys, pair.received)):
                 staging.plan_for(few=few)
                 staging.fill(table, pair.key, work.keys, binary=self.binary_keys)
@@ -82,7 +83,7 @@ class Carrier:
         return sql.SQL("DELETE FROM {} AS t USING {} AS k WHERE {}").format(
             rows_of(received),
             self.write_keys.name(received),
-            key_condition(received, work.pair.key, "t", "k"),
+            work.pair.same_row(received, "t", "k"),
         )
 
     def _copy(self, work: Work) -> int:
@@ -114,7 +115,7 @@ def select_rows(pair: TablePair, keys: sql.Identifier | None) -> sql.Composed:
     if keys is None:
         return query
     return sql.SQL("{} WHERE EXISTS (SELECT FROM {} AS k WHERE {})").format(
-        query, keys, key_condition(pair.sent, pair.key, "t", "k")
+        query, keys, pair.same_row(pair.sent, "t", "k")
     )
 
 

@@ -14,6 +14,7 @@ from failback.models.common import Side
 from failback.models.sync import TableProblem
 from failback.reverse_sync.catalogue import Column, Table
 from failback.reverse_sync.direction import Direction
+from failback.reverse_sync.pgoutput import WholeRow
 
 # Receiver types that hold every value of the sender's type; such a table travels as text.
 _WIDER = frozenset(
@@ -46,13 +47,46 @@ class TablePair:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns that identify a row, those of the sender."""
-        return self.sent.key
+        """The columns that identify a row, those of the sender; without a key, all of them."""
+        return self.sent.key or WholeRow(self.columns)
+
+    @property
+    def keyless(self) -> bool:
+        """Whether a row is known by all its values, and may be there several times.
+
+        A batch deletes every row that has the values of a changed one, and inserts as many as
+        the sender has: how often it stood on either side does not matter.
+        """
+        return not self.sent.key
+
+    def same_row(self, table: Table, left: str, right: str) -> sql.Composed:
+        """A condition that two aliases of one side's table have the same key.
+
+        Args:
+            table: the table as that side has it.
+            left: an alias.
+            right: another one.
+        """
+        if self.keyless:
+            return sql.SQL("{} = {}").format(
+                row_text(self.columns, left), row_text(self.columns, right)
+            )
+        return key_condition(table, self.key, left, right)
 
     @property
     def binary_key(self) -> bool:
         """Whether keys may travel in binary form."""
         return all(_same_form(self.sent.column(k), self.received.column(k)) for k in self.key)
+
+
+def row_text(columns: Iterable[str], alias: str) -> sql.Composed:
+    """All values of a row as one text, which tells NULL from empty and -0 from 0.
+
+    Types such as json and point have no equality of their own, and 1.0 equals 1.00 by that of
+    numeric; the text of two rows is the same when they look the same to everybody.
+    """
+    listed = sql.SQL(", ").join(sql.Identifier(alias, column) for column in columns)
+    return sql.SQL('ROW({})::text COLLATE "C"').format(listed)
 
 
 def key_condition(table: Table, key: Iterable[str], left: str, right: str) -> sql.Composed:
@@ -89,16 +123,9 @@ def refusals(tables: Iterable[Table], side: Side) -> tuple[TableProblem, ...]:
                     cure=f"ALTER TABLE {name} SET LOGGED",
                 )
             )
-        if not table.key:
-            problems.append(
-                TableProblem(
-                    table=name,
-                    problem=f"has no key on the {side.value}: no primary key, and no unique index "
-                    "over columns that are NOT NULL",
-                    cure=f"ALTER TABLE {name} ADD PRIMARY KEY (…), or exclude it",
-                )
-            )
-        elif table.kind == "p" and table.key_source != "primary key":
+        if table.kind == "p" and table.key_source != "primary key":
+            # A partition that is made later would have no replica identity, and the product's
+            # own updates of it would fail.
             problems.append(
                 TableProblem(
                     table=name,
@@ -194,7 +221,7 @@ def _drift(sent: Table, received: Table, direction: Direction) -> list[TableProb
                 f"has the column {column.name} on the {here} alone, whose values would be lost",
                 f"Add the column on the {there}, or drop it on the {here}",
             )
-    if not problems and frozenset(sent.key) not in received.unique_keys:
+    if not problems and sent.key and frozenset(sent.key) not in received.unique_keys:
         columns = ", ".join(column.identifier.as_string() for column in sent.key_columns)
         problem(
             f"has no unique index over its key ({columns}) on the {here}",

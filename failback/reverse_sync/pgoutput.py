@@ -70,6 +70,12 @@ class Relation:
     """Names in the order of the values: the columns that the publication carries."""
 
 
+class WholeRow(tuple[str, ...]):
+    """The columns of a table without a key, where a row is known by all its values."""
+
+    __slots__ = ()
+
+
 @dataclass
 class Keys:
     """Distinct changed keys of one relation, each as the stream wrote its values.
@@ -82,6 +88,8 @@ class Keys:
     names: tuple[str, ...]
     """The key's columns in the order of the values."""
     values: set[bytes] = field(default_factory=set)
+    whole_row: bool = False
+    """The table has no key: a row is known by all its values, NULLs among them."""
 
 
 @dataclass
@@ -212,7 +220,11 @@ class _Taker:
                 f"{missing[0]}."
             )
         self._places = [place for place, name in enumerate(relation.columns) if name in wanted]
-        self.keys = Keys(relation, tuple(relation.columns[place] for place in self._places))
+        self.keys = Keys(
+            relation,
+            tuple(relation.columns[place] for place in self._places),
+            whole_row=isinstance(wanted, WholeRow),
+        )
         # With nothing but the key in it, a tuple's bytes can be taken as they are.
         self._whole = len(self._places) == len(relation.columns)
 
@@ -263,16 +275,24 @@ def _values(message: bytes, offset: int) -> tuple[list[bytes], int]:
     return values, offset
 
 
-def fields(key: bytes) -> list[tuple[bool, bytes]]:
-    """The values of one key as (is binary, bytes).
+def fields(key: bytes, *, whole_row: bool = False) -> list[tuple[bool, bytes | None]]:
+    """The values of one key as (is binary, bytes); None is NULL.
+
+    Args:
+        key: as the stream wrote it.
+        whole_row: whether the key is a row of a table without one, where NULL is a value.
 
     Raises:
         ProtocolError: a value of the key is missing, so that no row could be found by it.
     """
-    values = []
+    values: list[tuple[bool, bytes | None]] = []
     offset = 0
     while offset < len(key):
         kind = key[offset]
+        if kind == _NULL and whole_row:
+            values.append((False, None))
+            offset += 1
+            continue
         if kind not in (_BINARY, _TEXT):
             raise ProtocolError("The stream carries a change without a complete key.")
         (length,) = struct.unpack_from("!I", key, offset + 1)

@@ -50,7 +50,9 @@ class Plan:
         return tuple(
             table
             for table in self.received
-            if table.qualified not in self.foreign and table.key and not table.unlogged
+            if table.qualified not in self.foreign
+            and (table.key or table.kind == "r")
+            and not table.unlogged
         )
 
 

@@ -98,6 +98,11 @@ def identify(connection: Connection, tables: Iterable[Table]) -> tuple[str, ...]
     changed = []
     for table in tables:
         by_key = table.key_source == "primary key"
+        if not table.key and table.kind == "r":
+            if table.replica_identity != _FULL:
+                _identify(connection, table, sql.SQL("FULL"))
+                changed.append(table.qualified)
+            continue
         if table.replica_identity == _NOTHING or (
             table.replica_identity == _DEFAULT and not by_key
         ):

@@ -19,6 +19,7 @@ FEW_KEYS = 500
 """Below so many keys of a table, each row is looked up by index without asking the planner."""
 
 _BINARY_KIND = b"b"[0]
+_BINARY_NULL, _TEXT_NULL = b"\xff\xff\xff\xff", b"\\N"
 
 
 class Staging:
@@ -110,13 +111,16 @@ def binary_blocks(keys: Keys) -> Iterator[bytes]:
             # Length and bytes follow the kind, as COPY wants them.
             yield lead + lead.join([value[1:] for value in block])
         else:
-            yield b"".join([lead + _binary_row(value) for value in block])
+            yield b"".join([lead + _binary_row(value, keys) for value in block])
     yield _TRAILER
 
 
-def _binary_row(key: bytes) -> bytes:
+def _binary_row(key: bytes, keys: Keys) -> bytes:
     parts = []
-    for is_binary, value in fields(key):
+    for is_binary, value in fields(key, whole_row=keys.whole_row):
+        if value is None:
+            parts.append(_BINARY_NULL)
+            continue
         if not is_binary:
             raise ValueError("A key that was announced in binary form came as text.")
         parts.append(len(value).to_bytes(4) + value)
@@ -127,12 +131,15 @@ def text_blocks(keys: Keys) -> Iterator[bytes]:
     """Keys in the text format of COPY."""
     values = list(keys.values)
     for start in range(0, len(values), _BLOCK_KEYS):
-        yield b"".join([_text_row(value) for value in values[start : start + _BLOCK_KEYS]])
+        yield b"".join([_text_row(value, keys) for value in values[start : start + _BLOCK_KEYS]])
 
 
-def _text_row(key: bytes) -> bytes:
+def _text_row(key: bytes, keys: Keys) -> bytes:
     parts = []
-    for is_binary, value in fields(key):
+    for is_binary, value in fields(key, whole_row=keys.whole_row):
+        if value is None:
+            parts.append(_TEXT_NULL)
+            continue
         if is_binary:
             raise ValueError("A key that was announced as text came in binary form.")
         parts.append(

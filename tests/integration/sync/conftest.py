@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +42,10 @@ class Pair:
         """Run statements on both sides."""
         for side in Side:
             self.run(side, *statements)
+
+    def product(self) -> psycopg.Connection[Any]:
+        """A session of the role that the product writes as, on the target."""
+        return psycopg.connect(self.databases.target_app_dsn)
 
     def admin(self, side: Side) -> psycopg.Connection[Any]:
         """A superuser's session in autocommit mode."""
@@ -92,9 +97,8 @@ class Pair:
         assert self.contents(Side.SOURCE) == self.contents(Side.TARGET)
 
 
-@pytest.fixture
-def pair(databases: DatabasePair) -> Iterator[Pair]:
-    """Two empty databases and settings for all tables of `public`."""
+@contextmanager
+def _pair(databases: DatabasePair) -> Iterator[Pair]:
     made = Pair(
         databases,
         SyncSettings(
@@ -108,6 +112,20 @@ def pair(databases: DatabasePair) -> Iterator[Pair]:
     finally:
         for engine in made.engines:
             engine.close()
+
+
+@pytest.fixture
+def pair(databases: DatabasePair) -> Iterator[Pair]:
+    """Two empty databases and settings for all tables of `public`."""
+    with _pair(databases) as made:
+        yield made
+
+
+@pytest.fixture(params=["databases", "reversed_databases"], ids=["16-to-18", "18-to-16"])
+def either(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """As `pair`, once with each server as the source; named after the migration's way."""
+    with _pair(request.getfixturevalue(request.param)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -216,13 +216,12 @@ def test_arm_when_a_pattern_matches_nothing_then_it_is_refused(pair: Any) -> Non
     assert "public.note" in error.cure
 
 
-def test_arm_when_a_table_has_no_key_then_it_is_refused(pair: Any) -> None:
+def test_arm_when_partitions_have_no_key_then_it_is_refused(pair: Any) -> None:
     pair.both(
-        NOTE,
-        "CREATE TABLE keyless (a int UNIQUE, b int)",
+        "CREATE TABLE keyless (a int, b int) PARTITION BY LIST (a)",
         "CREATE UNLOGGED TABLE fast (id int PRIMARY KEY)",
     )
-    error = refused(pair, TableRefusedError, "public.keyless has no key")
+    error = refused(pair, TableRefusedError, "public.keyless is partitioned and has no primary key")
     assert "public.fast is unlogged" in error.cause
     assert "ADD PRIMARY KEY" in error.cure
 
