@@ -61,10 +61,14 @@ class Pair:
             return connection.execute(query).fetchall()
 
     def tables(self, side: Side) -> list[tuple[str, str]]:
+        # Partitions may be cut differently on the two sides: their rows are those of the root.
         return self.rows(
             side,
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT LIKE 'pg\\_%'"
-            " AND schemaname NOT IN ('information_schema', 'failback', 'auth')",
+            "SELECT n.nspname, c.relname FROM pg_class AS c"
+            " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
+            " AND n.nspname NOT LIKE 'pg\\_%'"
+            " AND n.nspname NOT IN ('information_schema', 'failback', 'auth')",
         )
 
     def contents(self, side: Side) -> dict[str, tuple[int, str]]:
