@@ -75,6 +75,10 @@ class SyncStatus(Payload):
     """Age of the oldest change that the source does not have; None where unknown."""
     lag_bytes: int | None = None
     retained_wal_bytes: int | None = None
+    captured_bytes: int | None = None
+    """What capture keeps on the sender's disk: log for a slot, or the changelog."""
+    capture_lost: bool = False
+    """Changes may be missing: a rollback would have to compare everything."""
     slot_status: str = ""
     source_fenced: bool | None = None
     target_fenced: bool | None = None
@@ -109,6 +113,8 @@ class BatchReport(Payload):
     """Rows newly parked, because the receiving side changed them as well."""
     parked: int = 0
     """Changed keys that were not applied: newly parked or parked already."""
+    compared: tuple[str, ...] = ()
+    """Tables that were compared by checksum, because changes of them were not captured."""
 
 
 class DrainReport(Payload):
@@ -198,6 +204,18 @@ class VerifyReport(Payload):
     problems: tuple[TableProblem, ...] = ()
     detail: str = ""
     attempts: int = 1
+    ended_at: datetime | None = None
+    """When both fences were seen for the second time, if they were up."""
+    position: str = ""
+    """The stream's position as the receiver held it; empty where nothing is armed."""
+    chunks_verified: int = 0
+    """Parts of tables whose rows were read on both sides by this comparison."""
+    chunks_by_ledger: int = 0
+    """Parts that both sides agreed on earlier and that nothing has changed since."""
+    ledger_oldest_at: datetime | None = None
+    """When the part that was read longest ago was; None where all were read now."""
+    certificate: str = ""
+    """Where the certificate of this comparison is; empty where there is none."""
 
     @property
     def missing(self) -> int:
@@ -227,3 +245,19 @@ class Conflict(Payload):
     settled_at: datetime | None = None
     settled_by: str = ""
     resolution: str = ""
+    kept: Side | None = None
+    """Whose version was kept when it was settled by a person."""
+    key_image: dict[str, str | None] | None = None
+    """The key's values by column."""
+    stored_on: Side = Side.SOURCE
+    """The side that received the change, and keeps the conflict."""
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The columns that the two versions do not share, in the order of their names."""
+        source, target = self.source_image or {}, self.target_image or {}
+        return tuple(
+            name
+            for name in sorted(source.keys() | target.keys())
+            if name not in source or name not in target or source[name] != target[name]
+        )

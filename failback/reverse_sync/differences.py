@@ -1,11 +1,10 @@
 """Finds the rows that two snapshots do not share, by digests of ranges and buckets of keys.
 
-Changes when work is divided among sessions in another way. A table is parted into ranges of
-keys, each hashed by one query a side that groups rows into buckets; only the rows of buckets
-that differ are fetched, as keys and hashes.
+Changes when work is divided among sessions in another way. A table is parted into chunks, which
+are ranges of keys; a query to each side hashes some neighbouring chunks and groups their rows
+into buckets; only the rows of buckets that differ are fetched, as keys and hashes.
 """
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,10 @@ from failback.reverse_sync.sessions import Snapshot
 
 # About half a second of hashing at 60 to 100 MB a second.
 CHUNK_BYTES = 32 * 2**20
-_SAMPLED_PAGES = 20
+_SAMPLED_PAGES = 4
+_SAMPLED_AT_LEAST = 100
+_MOST_CHUNKS = 4096
+_FEWEST_CHUNKS = 2
 _PAGE = 8192
 _ROWS_PER_BUCKET = 64
 _MOST_BUCKETS = 4096
@@ -46,12 +48,46 @@ class Difference:
         return "extra" if self.target is None else "different"
 
 
+@dataclass(frozen=True)
+class Cut:
+    """How a table is parted into chunks: where each begins, but for the first."""
+
+    bounds: tuple[Key, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many chunks there are."""
+        return len(self.bounds) + 1
+
+    def within(self, first: int, last: int) -> Range:
+        """The keys of some neighbouring chunks."""
+        return Range(
+            self.bounds[first - 1] if first else None,
+            self.bounds[last] if last < len(self.bounds) else None,
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A table, or some chunks of it, to be compared."""
+
+    comparison: Comparison
+    size: int
+    """Bytes of the table on the larger side."""
+    cut: Cut | None = None
+    """None parts the table by its size alone, for this comparison."""
+    wanted: tuple[int, ...] | None = None
+    """The chunks to look at; None for all."""
+
+
 @dataclass
 class Findings:
     """What was found about one table."""
 
     comparison: Comparison
     digests: dict[Side, Digest] = field(default_factory=lambda: {side: Digest() for side in Side})
+    chunks: dict[int, dict[Side, Digest]] = field(default_factory=dict)
+    """By chunk, where the table came with a cut."""
     differences: list[Difference] = field(default_factory=list)
     """The first of them, up to a bound."""
     counts: dict[str, int] = field(
@@ -95,24 +131,25 @@ class Comparer:
         self._executor = executor
         self._running: dict[Future[tuple[list[Any], float]], tuple[_Pair, Side]] = {}
         self._answers: dict[int, dict[Side, list[Any]]] = {}
-        self._findings: list[Findings] = []
 
-    def start(self, comparisons: Sequence[tuple[Comparison, int]]) -> None:
+    def start(self, jobs: Sequence[Job]) -> list[Findings]:
         """Put every table's first queries to both sides, those of large tables first.
 
-        Args:
-            comparisons: the tables, each with its bytes on the larger side.
+        Returns:
+            What will be found, in the order of the tables; complete after `finish`.
         """
-        self._findings = [Findings(comparison) for comparison, _ in comparisons]
-        sizes = [size for _, size in comparisons]
-        for place in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
-            for pair in self._chunks(self._findings[place], sizes[place]):
-                self._submit(pair)
+        found = [Findings(job.comparison) for job in jobs]
+        for place in sorted(range(len(jobs)), key=lambda at: jobs[at].size, reverse=True):
+            self.add(jobs[place], found[place])
+        return found
 
-    def finish(
-        self, finished: Callable[[Findings], None], tick: Callable[[], None]
-    ) -> list[Findings]:
-        """Wait for all answers; returns what was found, in the order of the tables.
+    def add(self, job: Job, findings: Findings) -> None:
+        """Have further chunks compared, into what is found about their table already."""
+        for pair in self._chunks(findings, job):
+            self._submit(pair)
+
+    def finish(self, finished: Callable[[Findings], None], tick: Callable[[], None]) -> None:
+        """Wait for all answers.
 
         Args:
             finished: called as each table's last answer is in.
@@ -123,7 +160,6 @@ class Comparer:
             for future in done:
                 self._answered(future, finished)
             tick()
-        return self._findings
 
     def _submit(self, pair: _Pair) -> None:
         pair.findings.waiting += 1
@@ -157,63 +193,110 @@ class Comparer:
         if pair.findings.waiting == 0:
             finished(pair.findings)
 
-    def _chunks(self, findings: Findings, size: int) -> Iterator[_Pair]:
-        """A table's ranges, each as one query to both sides."""
-        comparison = findings.comparison
-        parts = math.ceil(size / CHUNK_BYTES) if comparison.ordered else 1
-        bounds: list[Key] = []
-        if parts > 1:
-            percent = min(100.0, 100.0 * parts * _SAMPLED_PAGES * _PAGE / size)
-            with self._snapshots[Side.TARGET].session() as session:
-                bounds = session.execute(comparison.bounds(parts, percent)).fetchall()
-        buckets = _buckets(size // max(1, parts)) if comparison.table.key else 1
-        limits = [None, *bounds, None]
-        for after, upto in itertools.pairwise(limits):
-            within = Range(after, upto)
+    def _chunks(self, findings: Findings, job: Job) -> Iterator[_Pair]:
+        """The chunks of a job, some neighbouring ones as one query to both sides."""
+        kept = job.cut is not None
+        cut = job.cut or cut_of(self._snapshots[Side.TARGET], job.comparison, job.size, CHUNK_BYTES)
+        wanted = range(cut.count) if job.wanted is None else job.wanted
+        for chunk in wanted if kept else ():
+            findings.chunks[chunk] = {side: Digest() for side in Side}
+        bytes_each = job.size // cut.count
+        buckets = _buckets(bytes_each) if job.comparison.table.key else 1
+        for first, last in _spans(wanted, max(1, CHUNK_BYTES // max(1, bytes_each))):
+            # A query that looks at one chunk need not tell which chunk a row is in.
+            bounds = cut.bounds if last > first else ()
+            span = _Span(cut.within(first, last), bounds, buckets, first if not bounds else 0)
             yield _Pair(
                 findings,
-                comparison.chunk(within, buckets),
-                lambda answers, within=within: self._digested(  # type: ignore[misc]
-                    findings, within, buckets, answers
+                job.comparison.chunk(span.within, buckets, bounds),
+                lambda answers, span=span: self._digested(  # type: ignore[misc]
+                    findings, span, answers, kept=kept
                 ),
             )
 
     def _digested(
-        self, findings: Findings, within: Range, buckets: int, answers: dict[Side, list[Any]]
+        self, findings: Findings, span: "_Span", answers: dict[Side, list[Any]], *, kept: bool
     ) -> Iterator[_Pair]:
-        """Add a range's digests up; where buckets differ, ask for their rows."""
-        by_bucket = {
+        """Add a span's digests up; where buckets differ, ask for their rows."""
+        by_code = {
             side: {row[0]: Digest(row[1], int(row[2]), int(row[3])) for row in rows}
             for side, rows in answers.items()
         }
-        for side, digests in by_bucket.items():
+        for side, digests in by_code.items():
             findings.digests[side] = sum(digests.values(), findings.digests[side])
+            for code, digest in digests.items() if kept else ():
+                chunk = findings.chunks[span.offset + code // span.buckets]
+                chunk[side] += digest
         if not findings.comparison.table.key:
             return
-        source, target = by_bucket[Side.SOURCE], by_bucket[Side.TARGET]
+        source, target = by_code[Side.SOURCE], by_code[Side.TARGET]
         group: list[int] = []
         rows = 0
-        for bucket in sorted(source.keys() | target.keys()):
-            ours, theirs = source.get(bucket, Digest()), target.get(bucket, Digest())
+        for code in sorted(source.keys() | target.keys()):
+            ours, theirs = source.get(code, Digest()), target.get(code, Digest())
             if ours == theirs:
                 continue
-            group.append(bucket)
+            group.append(code)
             rows += max(ours.rows, theirs.rows)
             if rows >= _ROWS_AT_A_TIME:
-                yield self._rows(findings, within, buckets, group)
+                yield self._rows(findings, span, group)
                 group, rows = [], 0
         if group:
-            yield self._rows(findings, within, buckets, group)
+            yield self._rows(findings, span, group)
 
-    def _rows(
-        self, findings: Findings, within: Range, buckets: int, wanted: Sequence[int]
-    ) -> _Pair:
+    def _rows(self, findings: Findings, span: "_Span", wanted: Sequence[int]) -> _Pair:
         def compare(answers: dict[Side, list[Any]]) -> Iterator[_Pair]:
             for difference in differing(answers):
                 findings.add(difference)
             return iter(())
 
-        return _Pair(findings, findings.comparison.rows(within, buckets, wanted), compare)
+        query = findings.comparison.rows(span.within, span.buckets, wanted, span.bounds)
+        return _Pair(findings, query, compare)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Neighbouring chunks that one query looks at."""
+
+    within: Range
+    bounds: Sequence[Key]
+    buckets: int
+    offset: int
+    """The number of the chunk that the query calls 0."""
+
+
+def cut_of(snapshot: Snapshot, comparison: Comparison, size: int, chunk_bytes: int) -> Cut:
+    """Part a table into chunks of about so many bytes, by a sample of its keys.
+
+    Args:
+        snapshot: of the side to take the sample from.
+        comparison: the table; one whose keys do not sort alike on both sides is one chunk.
+        size: the table's bytes.
+        chunk_bytes: of each chunk; more where the table would have too many of them.
+    """
+    parts = min(_MOST_CHUNKS, math.ceil(size / chunk_bytes)) if comparison.ordered else 1
+    if parts < _FEWEST_CHUNKS:
+        return Cut()
+    pages = max(_SAMPLED_PAGES, _SAMPLED_AT_LEAST // parts)
+    percent = min(100.0, 100.0 * parts * pages * _PAGE / size)
+    with snapshot.session() as session:
+        rows = session.execute(comparison.bounds(parts, percent)).fetchall()
+    return Cut(tuple(tuple(row) for row in rows))
+
+
+def _spans(wanted: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Runs of neighbouring chunks, no longer than so many."""
+    first = last = None
+    for chunk in wanted:
+        if first is None or last is None:
+            first = last = chunk
+        elif chunk == last + 1 and chunk - first < most:
+            last = chunk
+        else:
+            yield first, last
+            first = last = chunk
+    if first is not None and last is not None:
+        yield first, last
 
 
 def differing(answers: Mapping[Side, Sequence[Any]]) -> Iterator[Difference]:

@@ -10,6 +10,7 @@ not depend on the order of rows, and those of ranges add up to that of their tab
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import LiteralString
 
 from psycopg import sql
@@ -52,10 +53,10 @@ class Form(StrEnum):
 
 @dataclass(frozen=True)
 class Range:
-    """Keys after `after` up to and including `upto`, as text; None is open."""
+    """Keys from `start` up to but not including `end`, as text; None is open."""
 
-    after: tuple[str, ...] | None = None
-    upto: tuple[str, ...] | None = None
+    start: tuple[str, ...] | None = None
+    end: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class Digest:
 
     def __add__(self, other: "Digest") -> "Digest":
         return Digest(self.rows + other.rows, self.first + other.first, self.second + other.second)
+
+    def minus(self, other: "Digest") -> "Digest":
+        """The digest that is left when some of the rows are taken out."""
+        return Digest(self.rows - other.rows, self.first - other.first, self.second - other.second)
 
     def without(self, hashes: RowHash) -> "Digest":
         """The digest that is left when one row is taken out."""
@@ -90,21 +95,43 @@ class Comparison:
     ordered: bool
     """Whether a range of keys holds the same rows on both sides."""
     form: Form
+    types: tuple[str, ...] = ()
+    """Both sides' columns with their types, in order."""
 
-    def chunk(self, within: Range, buckets: int) -> sql.Composed:
-        """A query for (bucket, rows, sum, sum); `buckets` is a power of two."""
+    @property
+    def identity(self) -> str:
+        """Changes with whatever decides which rows have which digest."""
+        parts = [self.form.value, *self.types, *self.table.key]
+        parts += [each.as_string() for each in (*self.expressions, *self.key_expressions)]
+        return sha256("\n".join(parts).encode()).hexdigest()
+
+    def chunk(self, within: Range, buckets: int, bounds: Sequence[Key] = ()) -> sql.Composed:
+        """A query for (code, rows, sum, sum) by chunk and bucket.
+
+        Args:
+            within: the rows to look at.
+            buckets: of each chunk; a power of two.
+            bounds: where chunks begin, but for the first; the code of a row is the number of its
+                chunk among all that these part the table into, times `buckets`, plus its bucket.
+        """
         return sql.SQL(statement("digest_chunk")).format(
             bucket=self._bucket(sql.Identifier("key"), buckets),
+            chunk=self.place(bounds),
+            buckets=sql.Literal(buckets),
             key=self._key() if buckets > 1 else sql.SQL("NULL::bytea"),
             **self._hashing(),
             range=self._range(within),
         )
 
-    def rows(self, within: Range, buckets: int, wanted: Sequence[int]) -> sql.Composed:
-        """A query for (key as text[], hash, hash) of the rows in the wanted buckets."""
+    def rows(
+        self, within: Range, buckets: int, wanted: Sequence[int], bounds: Sequence[Key] = ()
+    ) -> sql.Composed:
+        """A query for (key as text[], hash, hash) of the rows with the wanted codes."""
         return sql.SQL(statement("digest_rows")).format(
             names=self._names(),
             bucket=self._bucket(self._key(), buckets),
+            chunk=self.place(bounds),
+            size=sql.Literal(buckets),
             buckets=sql.Literal(list(wanted)),
             **self._hashing(),
             range=self._range(within),
@@ -122,6 +149,23 @@ class Comparison:
             casts=comma.join(_cast(w, c.type_name) for w, c in zip(wanted, key, strict=True)),
             arrays=comma.join([sql.SQL("%s::text[]")] * len(key)),
             wanted=comma.join(wanted),
+        )
+
+    def place(self, bounds: Sequence[Key]) -> sql.Composable:
+        """An expression for the number of a row's chunk, 0 before the first of the bounds."""
+        columns = self.table.key_columns
+        if not bounds:
+            return sql.SQL("0")
+        comma = sql.SQL(", ")
+        if len(columns) == 1:
+            starts = _cast(sql.Literal([bound[0] for bound in bounds]), f"{columns[0].type_name}[]")
+            return sql.SQL("width_bucket({}, {})").format(columns[0].identifier, starts)
+        rows = comma.join(
+            _row([_cast(sql.Literal(v), c.type_name) for v, c in zip(b, columns, strict=True)])
+            for b in bounds
+        )
+        return sql.SQL("width_bucket({}, ARRAY[{}])").format(
+            _row([column.identifier for column in columns]), rows
         )
 
     def bounds(self, parts: int, percent: float) -> sql.Composed:
@@ -181,8 +225,8 @@ class Comparison:
         )
         limits = []
         for template, bound in (
-            (sql.SQL("{} > ({})"), within.after),
-            (sql.SQL("{} <= ({})"), within.upto),
+            (sql.SQL("{} >= ({})"), within.start),
+            (sql.SQL("{} < ({})"), within.end),
         ):
             if bound is not None:
                 values = sql.SQL(", ").join(
@@ -233,6 +277,7 @@ def compared(
         key_expressions=tuple(expressions[name] for name in target.key if name in expressions),
         ordered=all(_ordered(column, texts) for column in target.key_columns),
         form=form,
+        types=tuple(f"{c.name} {c.type_name}" for c in (*source.columns, *target.columns)),
     ), tuple(problems)
 
 

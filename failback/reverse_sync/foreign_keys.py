@@ -15,7 +15,7 @@ from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.rules import run_check
 from failback.reverse_sync.statements import statement
 
-_TIMEOUT_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class ForeignKey:
     query: sql.Composed
     skipped: str = ""
     """Why it is not checked; empty where it is."""
+    tables: tuple[str, ...] = ()
+    """The tables that it leads from and to, as `schema.table`."""
 
 
 def read_foreign_keys(connection: Connection, tables: Sequence[int]) -> tuple[ForeignKey, ...]:
@@ -35,11 +37,13 @@ def read_foreign_keys(connection: Connection, tables: Sequence[int]) -> tuple[Fo
     return tuple(_foreign_key(row) for row in rows.fetchall())
 
 
-def check_foreign_key(session: Connection, foreign_key: ForeignKey) -> RuleResult:
+def check_foreign_key(
+    session: Connection, foreign_key: ForeignKey, timeout_seconds: float = TIMEOUT_SECONDS
+) -> RuleResult:
     """Count the rows that a foreign key does not hold for, with up to five examples."""
     if foreign_key.skipped:
         return RuleResult(name=foreign_key.name, violations=0, detail=foreign_key.skipped)
-    return run_check(session, foreign_key.name, foreign_key.query, _TIMEOUT_SECONDS)
+    return run_check(session, foreign_key.name, foreign_key.query, timeout_seconds)
 
 
 def _foreign_key(row: tuple[object, ...]) -> ForeignKey:
@@ -63,7 +67,8 @@ def _foreign_key(row: tuple[object, ...]) -> ForeignKey:
         parent=_relation(parent_schema, parent, only=bool(parent_only)),
         matches=sql.SQL(" AND ").join(_match(column) for column in columns),
     )
-    return ForeignKey(f"{child_schema}.{child}.{name}", query, skipped)
+    tables = (f"{child_schema}.{child}", f"{parent_schema}.{parent}")
+    return ForeignKey(f"{child_schema}.{child}.{name}", query, skipped, tables)
 
 
 def _relation(schema: object, name: object, *, only: bool) -> sql.Composed:

@@ -13,6 +13,8 @@ from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.statements import statement
 
 RULE_TIMEOUT_SECONDS = 60.0
+UNFINISHED = "It did not end within"
+"""How the detail of a check begins that was stopped."""
 _EXAMPLE_CHARACTERS = 200
 
 
@@ -57,7 +59,7 @@ def run_check(
         return RuleResult(
             name=name,
             violations=1,
-            detail=f"It did not end within {timeout_seconds:g} s; its answer is not known.",
+            detail=f"{UNFINISHED} {timeout_seconds:g} s; its answer is not known.",
         )
     except psycopg.Error as error:
         if session.closed:

@@ -34,15 +34,26 @@ class Sessions:
         self.lock = threading.Lock()
         """Held by whoever verifies."""
         self._open: dict[Side, list[Connection]] = {side: [] for side in Side}
+        self._watchers: dict[Side, Connection] = {}
 
     def leader(self, side: Side) -> Connection:
         """The side's first session, in autocommit mode, opened or opened again where needed."""
         return self.at_least(side, 1)[0]
 
+    def watcher(self, side: Side) -> Connection:
+        """A session in autocommit mode that reads no snapshot: for the side's log and ledger."""
+        session = self._watchers.get(side)
+        if session is None or not _is_ready(session):
+            if session is not None:
+                session.close()
+            session = self._watchers[side] = self.servers.connect(side, autocommit=True)
+        return session
+
     def warm(self, per_side: int = 1) -> None:
         """Open sessions now, so that the next verification starts at once."""
         for side in Side:
             self.at_least(side, per_side)
+            self.watcher(side)
 
     def close(self) -> None:
         """Close every session."""
@@ -50,6 +61,9 @@ class Sessions:
             for connection in connections:
                 connection.close()
             connections.clear()
+        for connection in self._watchers.values():
+            connection.close()
+        self._watchers.clear()
 
     def at_least(self, side: Side, count: int, in_use: int = 0) -> list[Connection]:
         """So many live sessions; the first ones, when in use, are taken as they are."""

@@ -2,7 +2,8 @@
 
 Changes when something else belongs to what a verification proves. Each side is read in one
 snapshot. While both sides are fenced the answer is exact; otherwise rows that differ are looked
-at again for a few seconds, because the source is allowed to be a moment behind.
+at again for a few seconds, because the source is allowed to be a moment behind. With a ledger
+only the chunks are read that may have changed since both sides agreed on them.
 """
 
 import time
@@ -11,25 +12,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from failback.models.common import Outcome, Side
-from failback.models.sync import RuleResult, TableDigest, TableProblem, VerifyReport
+from failback.models.sync import RuleResult, TableDigest, VerifyReport
 from failback.reverse_sync import fence
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Servers
-from failback.reverse_sync.differences import Comparer, Findings
-from failback.reverse_sync.digests import Comparison, agreed_form, compared
-from failback.reverse_sync.foreign_keys import ForeignKey, check_foreign_key, read_foreign_keys
+from failback.reverse_sync.differences import Comparer, Findings, Job
+from failback.reverse_sync.foreign_keys import TIMEOUT_SECONDS, ForeignKey, check_foreign_key
 from failback.reverse_sync.in_flight import settle
+from failback.reverse_sync.ledgered import Ledgered, LedgerUse
+from failback.reverse_sync.pgoutput import lsn_text
+from failback.reverse_sync.prepared import Catalogues, Prepared
 from failback.reverse_sync.pulse import Progress
-from failback.reverse_sync.rules import RULE_TIMEOUT_SECONDS, Rule, check_rule
+from failback.reverse_sync.rules import RULE_TIMEOUT_SECONDS, UNFINISHED, Rule, check_rule
 from failback.reverse_sync.sessions import Sessions, Snapshot
-from failback.reverse_sync.statements import statement
+
+_T = TypeVar("_T")
 
 EXAMPLES = 100
 RECHECK_SECONDS = 5.0
 # Below this, opening further sessions costs more than they bring.
 _SMALL_BYTES = 8 * 2**20
+# Inside a fence a customer waits for the answer: one that takes longer is not known.
+_GAP_SECONDS = 30.0
 
 
 def verify(
@@ -63,186 +70,206 @@ def verify(
         rule_timeout_seconds: a rule that takes longer has failed.
 
     Returns:
-        `failed` when rows, columns, tables or rules disagree; `inconclusive` when something
-        could not be looked at or never stood still; else `succeeded`. A key is written as
-        `missing id=1`, with what is wrong with its row on the source.
+        As `Verification.run`.
 
     Raises:
         UnreachableError, CredentialsError, MissingRightError: as a server has it.
     """
+    tables = {Side.SOURCE: tuple(source_tables), Side.TARGET: tuple(target_tables)}
     with ExitStack() as stack:
         if sessions is None:
             sessions = stack.enter_context(closing(Sessions(servers)))
-        stack.enter_context(sessions.lock)
-        work = _Verification(
+        work = Verification(
             sessions,
-            source_tables,
-            target_tables,
+            Catalogues(lambda _: tables),
             rules,
-            rule_timeout_seconds,
-            parallel,
-            progress or _silent,
+            foreign_keys=foreign_keys,
+            progress=progress or _silent,
+            parallel=parallel,
+            examples=examples,
+            recheck_seconds=recheck_seconds,
+            rule_timeout_seconds=rule_timeout_seconds,
         )
-        return work.run(foreign_keys=foreign_keys, examples=examples, recheck=recheck_seconds)
+        return work.run()
 
 
 @dataclass
-class _Verification:
-    """One run with what it has found so far."""
+class Verification:
+    """One comparison, with what it has found so far.
+
+    Args:
+        sessions: open sessions to be used and kept.
+        catalogues: what is known about the tables from the last time.
+        rules: SQL that must return no row on the source.
+        ledger: of which stream the ledger is used; None reads everything.
+        foreign_keys: whether to check the source's foreign keys that touch the tables.
+        progress: called about every second, and for each table; may raise to stop.
+        parallel: queries at a time, over both sides.
+        examples: so many keys of differing rows are named for each table; counts are exact.
+        recheck_seconds: for so long, while not both sides are fenced, differing rows are looked
+            at again.
+        rule_timeout_seconds: a rule that takes longer has failed.
+    """
 
     sessions: Sessions
-    source_tables: Sequence[Table]
-    target_tables: Sequence[Table]
-    rules: Sequence[Rule]
-    rule_timeout: float
-    parallel: int
-    progress: Progress
-    problems: list[TableProblem] = field(default_factory=list)
-    failed: bool = False
-    notes: list[str] = field(default_factory=list)
+    catalogues: Catalogues
+    rules: Sequence[Rule] = ()
+    ledger: LedgerUse | None = None
+    foreign_keys: bool = True
+    progress: Progress = field(default=lambda _: None)
+    parallel: int = 4
+    examples: int = EXAMPLES
+    recheck_seconds: float = RECHECK_SECONDS
+    rule_timeout_seconds: float = RULE_TIMEOUT_SECONDS
+    findings: list[Findings] = field(default_factory=list)
+    """What was found, by table; complete after `run`."""
+    _notes: list[str] = field(default_factory=list)
+    _unknown: bool = False
 
-    def run(self, *, foreign_keys: bool, examples: int, recheck: float) -> VerifyReport:
+    def run(self) -> VerifyReport:
+        """Compare.
+
+        Returns:
+            `failed` when rows, columns, tables or rules disagree; `inconclusive` when something
+            could not be looked at or never stood still; else `succeeded`. A key is written as
+            `missing id=1`, with what is wrong with its row on the source.
+
+        Raises:
+            UnreachableError, CredentialsError, MissingRightError: as a server has it.
+        """
+        with self.sessions.lock:
+            return self._run()
+
+    def _run(self) -> VerifyReport:
         started, clock = datetime.now(UTC), time.monotonic()
         fenced_before = self._fenced()
-        findings, checks, rules = self._look(foreign_keys=foreign_keys)
+        seen = self._look(fenced=fenced_before)
         exact = fenced_before and self._fenced()
+        ended = datetime.now(UTC)
         unsettled = 0
-        if not exact and any(found.total for found in findings):
-            unsettled = settle(self.sessions, findings, recheck, self.progress, self.notes)
-        digests = tuple(_table_digest(found, examples) for found in findings)
-        if any(
-            not digest.equal or found.total for digest, found in zip(digests, findings, strict=True)
-        ):
-            self.failed = True
-        if any(check.violations for check in (*checks, *rules)):
-            self.failed = True
+        if not exact:
+            if seen.ledgered is not None:
+                held = [k for k, c in seen.checks if not c.violations and k.name not in seen.spared]
+                seen.ledgered.record(self.sessions, self.findings, held)
+            if any(found.total for found in self.findings):
+                unsettled = settle(
+                    self.sessions, self.findings, self.recheck_seconds, self.progress, self._notes
+                )
+        digests = tuple(_table_digest(found, self.examples) for found in self.findings)
+        failed = seen.prepared.differ or any(
+            not digest.equal or found.total
+            for digest, found in zip(digests, self.findings, strict=True)
+        )
+        checks = tuple(result for _, result in seen.checks)
+        failed = failed or any(check.violations for check in (*checks, *seen.rules))
         outcome = Outcome.SUCCEEDED
-        if self.failed or unsettled or self.problems:
-            outcome = Outcome.FAILED if self.failed else Outcome.INCONCLUSIVE
+        if failed or unsettled or self._unknown or seen.prepared.problems:
+            outcome = Outcome.FAILED if failed else Outcome.INCONCLUSIVE
+        used = seen.ledgered
+        if used is not None and used.doubt and not used.use.cold:
+            self._notes.append(f"Everything was looked at: {used.doubt}")
         return VerifyReport(
             outcome=outcome,
             exact=exact,
             started_at=started,
+            ended_at=ended,
             seconds=time.monotonic() - clock,
             tables=digests,
-            rules=rules,
+            rules=seen.rules,
             foreign_keys=checks,
-            problems=tuple(self.problems),
-            detail=" ".join(self.notes),
+            problems=seen.prepared.problems,
+            detail=" ".join(self._notes),
+            position=lsn_text(used.held.lsn) if used else "",
+            chunks_verified=used.looked_at if used else len(digests),
+            chunks_by_ledger=used.by_ledger if used else 0,
+            ledger_oldest_at=used.oldest if used and used.by_ledger else None,
         )
 
     def _fenced(self) -> bool:
         """Whether both sides refuse writes now."""
         return all(fence.is_up(self.sessions.leader(side)) is True for side in Side)
 
-    def _look(
-        self, *, foreign_keys: bool
-    ) -> tuple[list[Findings], tuple[RuleResult, ...], tuple[RuleResult, ...]]:
+    def _look(self, *, fenced: bool) -> "_Seen":
         """Everything that is read inside the two snapshots."""
+        first = self.ledger.direction.receiver if self.ledger else Side.TARGET
         with (
-            Snapshot(self.sessions, Side.TARGET) as target,
-            Snapshot(self.sessions, Side.SOURCE) as source,
-            ThreadPoolExecutor(max_workers=max(2, self.parallel)) as executor,
+            Snapshot(self.sessions, first) as one,
+            Snapshot(self.sessions, first.other) as other,
+            ThreadPoolExecutor(max_workers=max(2, self.parallel) + 2) as executor,
         ):
-            snapshots = {Side.SOURCE: source, Side.TARGET: target}
+            snapshots = {first: one, first.other: other}
             try:
-                comparisons = self._comparisons(snapshots)
-                if sum(size for _, size in comparisons) > _SMALL_BYTES:
-                    for snapshot in snapshots.values():
-                        snapshot.widen(max(1, self.parallel // 2))
-                keys = self._foreign_keys(source) if foreign_keys else ()
-                comparer = Comparer(snapshots, executor)
-                comparer.start(comparisons)
-                # Behind the tables: a slow rule would keep a session that they wait for.
-                checks = [executor.submit(_foreign_key, source, key) for key in keys]
-                rules = [
-                    executor.submit(_rule, source, rule, self.rule_timeout) for rule in self.rules
-                ]
-                findings = comparer.finish(self._finished, self._tick)
-                return findings, self._results(checks), self._results(rules)
+                return self._compare(snapshots, one, executor, fenced=fenced)
             except BaseException:
                 executor.shutdown(wait=False, cancel_futures=True)
                 for snapshot in snapshots.values():
                     snapshot.stop()
                 raise
 
-    def _comparisons(self, snapshots: Mapping[Side, Snapshot]) -> list[tuple[Comparison, int]]:
-        """How each table is compared, with its size; what cannot be compared is a problem."""
-        on_source = {table.qualified: table for table in self.source_tables}
-        pairs = []
-        for theirs in self.target_tables:
-            ours = on_source.get(theirs.qualified)
-            if ours is None:
-                self.failed = True
-                cure = "Create it on the source as it is on the target."
-                self._problem(theirs, "The source has no such table.", cure)
-            else:
-                pairs.append((ours, theirs))
-        sizes = {side: self._sizes(snapshots[side], side, pairs) for side in Side}
-        bytewise = self._bytewise(snapshots, pairs)
-        with snapshots[Side.SOURCE].session() as one, snapshots[Side.TARGET].session() as other:
-            form = agreed_form([one, other])
-        comparisons = []
-        for ours, theirs in pairs:
-            unread = [side for side in Side if not sizes[side][theirs.qualified][1]]
-            for side in unread:
-                cure = f"GRANT SELECT ON {theirs.identifier.as_string()} TO failback's role."
-                self._problem(theirs, f"failback may not read it on the {side.value}.", cure)
-            if unread:
-                continue
-            comparison, problems = compared(ours, theirs, form, bytewise)
-            self.problems.extend(problems)
-            self.failed = self.failed or bool(problems)
-            if any(name not in {column.name for column in ours.columns} for name in theirs.key):
-                continue
-            size = max(sizes[side][theirs.qualified][0] for side in Side)
-            comparisons.append((comparison, size))
-        return comparisons
+    def _compare(
+        self,
+        snapshots: Mapping[Side, Snapshot],
+        receiver: Snapshot,
+        executor: ThreadPoolExecutor,
+        *,
+        fenced: bool,
+    ) -> "_Seen":
+        prepared = self.catalogues.prepare(snapshots)
+        used = looking = None
+        if self.ledger is not None:
+            used = Ledgered.open(self.ledger, receiver, prepared)
+        if used is None:
+            jobs = [Job(each, prepared.sizes[n]) for n, each in prepared.comparisons.items()]
+        else:
+            jobs = used.jobs()
+            looking = used.look(executor, self.sessions)
+        if sum(job.size * _share(job) for job in jobs) > _SMALL_BYTES:
+            for snapshot in snapshots.values():
+                snapshot.widen(max(1, self.parallel // 2))
+        comparer = Comparer(snapshots, executor)
+        self.findings = comparer.start(jobs)
+        if used is not None and looking is not None:
+            used.learn(looking, receiver, comparer, self.findings, self._waited)
+        source = snapshots[Side.SOURCE]
+        keys = prepared.foreign_keys if self.foreign_keys else ()
+        held = {key.name for key in keys if used is not None and used.holds(key)}
+        # Behind the tables: a slow rule would keep a session that they wait for.
+        limit = _GAP_SECONDS if fenced and used is not None else TIMEOUT_SECONDS
+        checks = [
+            (key, executor.submit(_foreign_key, source, key, limit))
+            for key in keys
+            if key.name not in held
+        ]
+        rules = [
+            executor.submit(_rule, source, rule, self.rule_timeout_seconds) for rule in self.rules
+        ]
+        comparer.finish(self._finished, self._tick)
+        if used is not None:
+            used.add_spared(self.findings)
+        checked = {key.name: self._waited(future) for key, future in checks}
+        results = [(key, self._known(key, checked.get(key.name))) for key in keys]
+        return _Seen(
+            prepared, used, tuple(results), tuple(map(self._waited, rules)), frozenset(held)
+        )
 
-    def _problem(self, table: Table, problem: str, cure: str) -> None:
-        self.problems.append(TableProblem(table=table.qualified, problem=problem, cure=cure))
+    def _known(self, key: ForeignKey, result: RuleResult | None) -> RuleResult:
+        """A foreign key's answer; what did not end in time is not known, and no violation."""
+        if result is None:
+            detail = "It held before, and neither table was changed since."
+            return RuleResult(name=key.name, violations=0, detail=detail)
+        if result.detail.startswith(UNFINISHED):
+            self._unknown = True
+            return result.model_copy(update={"violations": 0})
+        return result
 
-    def _sizes(
-        self, snapshot: Snapshot, side: Side, pairs: Sequence[tuple[Table, Table]]
-    ) -> dict[str, tuple[int, bool]]:
-        """Bytes, and whether it may be read, by table."""
-        names = {_on(side, pair).oid: pair[1].qualified for pair in pairs}
-        with snapshot.session() as session:
-            rows = session.execute(statement("digest_sizes"), {"tables": list(names)}).fetchall()
-        return {names[oid]: (size, readable) for oid, size, readable in rows}
-
-    def _bytewise(
-        self, snapshots: Mapping[Side, Snapshot], pairs: Sequence[tuple[Table, Table]]
-    ) -> dict[int, frozenset[str]]:
-        """By a table's oid on the target, the text columns that sort by bytes on both sides."""
-        found: dict[Side, set[tuple[str, str]]] = {}
-        for side, snapshot in snapshots.items():
-            names = {_on(side, pair).oid: pair[1].qualified for pair in pairs}
-            with snapshot.session() as session:
-                rows = session.execute(statement("digest_collations"), {"tables": list(names)})
-                found[side] = {(names[oid], column) for oid, column in rows}
-        both = found[Side.SOURCE] & found[Side.TARGET]
-        return {
-            theirs.oid: frozenset(column for table, column in both if table == theirs.qualified)
-            for _, theirs in pairs
-        }
-
-    def _foreign_keys(self, source: Snapshot) -> tuple[ForeignKey, ...]:
-        wanted = {table.qualified for table in self.target_tables}
-        oids = [table.oid for table in self.source_tables if table.qualified in wanted]
-        with source.session() as session:
-            return read_foreign_keys(session, oids)
-
-    def _results(self, futures: Sequence[Future[RuleResult]]) -> tuple[RuleResult, ...]:
-        results = []
-        for future in futures:
-            while True:
-                try:
-                    results.append(future.result(timeout=1.0))
-                    break
-                except TimeoutError:
-                    self.progress("Checking foreign keys and business rules.")
-        return tuple(results)
+    def _waited(self, future: Future[_T]) -> _T:
+        while True:
+            try:
+                return future.result(timeout=1.0)
+            except TimeoutError:
+                if future.done():
+                    raise
+                self.progress("Checking foreign keys and business rules.")
 
     def _finished(self, found: Findings) -> None:
         rows = found.digests[Side.TARGET].rows
@@ -250,6 +277,25 @@ class _Verification:
 
     def _tick(self) -> None:
         self.progress("Comparing both sides.")
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was read inside the two snapshots, beside the rows."""
+
+    prepared: Prepared
+    ledgered: Ledgered | None
+    checks: tuple[tuple[ForeignKey, RuleResult], ...]
+    rules: tuple[RuleResult, ...]
+    spared: frozenset[str]
+    """Foreign keys that were known to hold."""
+
+
+def _share(job: Job) -> float:
+    """Which part of its table a job looks at."""
+    if job.wanted is None or job.cut is None:
+        return 1.0
+    return len(job.wanted) / job.cut.count
 
 
 def _table_digest(found: Findings, examples: int) -> TableDigest:
@@ -279,13 +325,9 @@ def _rule(source: Snapshot, rule: Rule, timeout_seconds: float) -> RuleResult:
         return check_rule(session, rule, timeout_seconds)
 
 
-def _foreign_key(source: Snapshot, key: ForeignKey) -> RuleResult:
+def _foreign_key(source: Snapshot, key: ForeignKey, timeout_seconds: float) -> RuleResult:
     with source.session() as session:
-        return check_foreign_key(session, key)
-
-
-def _on(side: Side, pair: tuple[Table, Table]) -> Table:
-    return pair[0] if side is Side.SOURCE else pair[1]
+        return check_foreign_key(session, key, timeout_seconds)
 
 
 def _silent(_: str) -> None:

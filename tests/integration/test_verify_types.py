@@ -134,7 +134,7 @@ def tables(databases: DatabasePair) -> Iterator[Tables]:
 def test_values_of_every_type_when_equal_are_equal_and_when_not_are_found(
     tables: Tables, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("failback.reverse_sync.verify.agreed_form", lambda _: form)
+    monkeypatch.setattr("failback.reverse_sync.prepared.agreed_form", lambda _: form)
     wrong = []
     for type_name, values in _VALUES.items():
         tables.make(type_name)

@@ -1,13 +1,13 @@
--- Rows and two order-independent sums of row hashes for each bucket of keys in one range. The
--- inner OFFSET 0 keeps the image from being computed once for each hash.
-SELECT bucket, count(*), sum(first), sum(second)
+-- Rows and two order-independent sums of row hashes for each bucket of keys in each chunk of one
+-- range. The inner OFFSET 0 keeps the image from being computed once for each hash.
+SELECT chunk::bigint * {buckets} + bucket AS code, count(*), sum(first), sum(second)
 FROM (
-    SELECT {bucket} AS bucket, {first} AS first, {second} AS second
+    SELECT chunk, {bucket} AS bucket, {first} AS first, {second} AS second
     FROM (
-        SELECT {key} AS key, {image} AS image
+        SELECT {chunk} AS chunk, {key} AS key, {image} AS image
         FROM {table}
         WHERE {range}
         OFFSET 0
     ) AS images
 ) AS hashes
-GROUP BY bucket
+GROUP BY code
