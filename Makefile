@@ -38,13 +38,10 @@ types: setup ## Check the types.
 
 check: lint types test-fast ## Lint, types, import contracts and the fast tests; under two minutes.
 
-bench: setup ## Run every benchmark in bench/ and print its table.
-	@shopt -s nullglob; found=(bench/bench_*.py); \
-	if (( $${#found[@]} == 0 )); then \
-	  echo "bench/ holds no benchmark yet: nothing was measured."; \
-	else \
-	  for file in "$${found[@]}"; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done; \
-	fi
+bench: setup ## Run every benchmark, print the table, write docs/benchmarks.md; ARGS="--scale 0.1".
+	@uv=$$(command -v uv || echo .venv-tools/bin/uv); \
+	"$$uv" sync --frozen --inexact --all-extras --group bench --quiet
+	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove the environments, the caches and what the demo wrote.
 	rm -rf $(VENV) .venv-tools demo build dist
