@@ -1,0 +1,1 @@
+"""Schemas and histories that hypothesis generates, and the estate that they run on."""
