@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -276,4 +276,4 @@ def same_key(shape: TableShape, left: str = "t", right: str = "made") -> sql.Com
 def script(name: str) -> sql.SQL:
     """One of the SQL files beside this module."""
     text = files("bench.support").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    return sql.SQL(cast("LiteralString", text))
+    return sql.SQL(text)
