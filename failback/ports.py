@@ -5,6 +5,7 @@ from typing import Protocol
 
 from failback.models.common import Service, Side
 from failback.models.rollback import AvailabilityReport
+from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
     BatchReport,
@@ -215,6 +216,13 @@ class ReverseSyncEngine(Protocol):
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
         """Parked conflicts, oldest first."""
+        ...
+
+    def settle_conflicts(self, choice: ConflictChoice) -> SettleReport:
+        """Make the version that somebody decided for the right one, and write that down.
+
+        A row that is not the one that was shown is refused with what it is now.
+        """
         ...
 
     def close(self) -> None:

@@ -7,25 +7,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from failback.cli.conflicts import app as conflicts_app
 from failback.cli.exits import of_outcome
 from failback.cli.output import ExitCode
 from failback.cli.session import ConfigOption, JsonOption, opened
 from failback.cli.writing import amount, fact, heading
 from failback.errors import SafetyRuleError
-from failback.models.common import Outcome, Payload, Side
-from failback.models.sync import BatchReport, Conflict, DrainReport, SyncStatus, VerifyReport
+from failback.models.common import Outcome, Side
+from failback.models.sync import BatchReport, DrainReport, SyncStatus, VerifyReport
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-conflicts_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Rows that changed on both sides."
-)
 app.add_typer(conflicts_app, name="conflicts")
-
-
-class Conflicts(Payload):
-    """Parked conflicts, oldest first."""
-
-    conflicts: tuple[Conflict, ...]
 
 
 @app.command()
@@ -94,21 +86,6 @@ def verify(ctx: typer.Context, config: ConfigOption = None, as_json: JsonOption 
         report = engine.verify(session.output.note)
     session.output.show(report, lambda console: _write_verify(console, report))
     return of_outcome(report.outcome)
-
-
-@conflicts_app.command("list")
-def list_conflicts(
-    ctx: typer.Context,
-    settled: Annotated[bool, typer.Option("--settled", help="Show settled ones too.")] = False,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Rows that changed on both sides after a flip, with both versions."""
-    session = opened(ctx, config, as_json)
-    with closing(session.engine()) as engine:
-        found = Conflicts(conflicts=engine.conflicts(include_settled=settled))
-    session.output.show(found, lambda console: _write_conflicts(console, found))
-    return ExitCode.DONE
 
 
 def _write_status(console: Console, found: SyncStatus) -> None:
@@ -191,21 +168,3 @@ def _write_verify(console: Console, report: VerifyReport) -> None:
         fact(console, "problem", f"{problem.table}: {problem.problem} {problem.cure}", "red")
     if report.detail:
         fact(console, "detail", report.detail)
-
-
-def _write_conflicts(console: Console, found: Conflicts) -> None:
-    if not found.conflicts:
-        heading(console, "No conflict is parked")
-        return
-    heading(console, f"{len(found.conflicts)} conflicts", Outcome.INCONCLUSIVE)
-    for one in found.conflicts:
-        settled = f", settled by {one.settled_by}" if one.settled_at else ""
-        fact(console, f"#{one.id}", f"{one.table} {one.key}, {one.parked_at:%F %T}{settled}")
-        fact(console, "  source", _image(one.source_image))
-        fact(console, "  target", _image(one.target_image))
-
-
-def _image(image: dict[str, str | None] | None) -> str:
-    if image is None:
-        return "(no row)"
-    return ", ".join(f"{name}={'NULL' if text is None else text}" for name, text in image.items())

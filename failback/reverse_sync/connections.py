@@ -54,7 +54,6 @@ SET extra_float_digits = 1;
 SET bytea_output = 'hex';
 SET xmloption = 'content';
 SET lc_monetary = 'C';
-SET lc_monetary = 'C';
 SET default_transaction_isolation = 'read committed';
 SET default_transaction_read_only = off;
 SET default_transaction_deferrable = off;

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from failback.errors import ConfigurationError, NotArmedError, SlotBusyError, UnreachableError
 from failback.models.common import Outcome, Side
+from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
     BatchReport,
@@ -33,6 +34,7 @@ from failback.reverse_sync import (
     preflight,
     safety,
     sequences,
+    settling,
     status,
     verify,
 )
@@ -280,6 +282,10 @@ class ReverseSync:
         """Parked conflicts, oldest first."""
         with self._looking.session(self._direction.receiver) as session:
             return conflicts.read(session, include_settled=include_settled)
+
+    def settle_conflicts(self, choice: ConflictChoice) -> SettleReport:
+        """Make the version that somebody decided for the right one; see `settling.settle`."""
+        return settling.settle(self.settings.servers, self._direction, choice)
 
     def close(self) -> None:
         """Give the sessions back; the next call opens new ones."""

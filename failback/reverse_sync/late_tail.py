@@ -30,6 +30,7 @@ from failback.reverse_sync import capture
 from failback.reverse_sync.apply import Applied, Work, names, rows_of, select_rows
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
+from failback.reverse_sync.images import image
 from failback.reverse_sync.lane import Armed, Lane
 from failback.reverse_sync.matching import TablePair, key_condition
 from failback.reverse_sync.pgoutput import Changes, Decoder, Keys, Relation, lsn_number
@@ -356,14 +357,14 @@ class _LateTable:
             "into": received.identifier,
             "key": names(pair.key),
             "columns": names(pair.columns),
-            "names": comma.join(map(sql.Literal, pair.columns)),
             "stream": sql.Literal(self.lane.direction.name),
             "name": sql.Literal(pair.qualified),
             "key_text": key_text,
             "t_key": listed("t", pair.key),
             "k_key": listed("k", pair.key),
             "l_key": listed("l", pair.key),
-            "t_values": texts("t", pair.columns),
+            "t_image": image("t", pair.columns),
+            "p_image": image("p", pair.key),
             "s_texts": texts("s", pair.key),
             "t_is_k": equal("t", "k"),
             "k_is_c": equal("k", "c"),

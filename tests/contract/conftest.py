@@ -15,7 +15,10 @@ from failback.lab.haproxy import HaproxyServer
 from failback.lab.names import NameServer as LabNameServer
 from failback.lab.names import NameServerKind, knot_program, name_server
 from failback.lab.processes import end, free_port, spawn, tail, wait_until
-from failback.models.common import Side
+from failback.models.common import Outcome, Side
+from failback.ports import ReverseSyncEngine
+
+from support.migrations import InMemory, OnPostgres, Subject
 
 HOLD = """
 local doors = Map.new("{doors}", Map._str)
@@ -293,3 +296,28 @@ def lab_haproxy(tmp_path: Path, origins: dict[Side, Origin]) -> Iterator[Haproxy
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(
+    params=["fake", pytest.param("postgres", marks=[pytest.mark.servers, pytest.mark.slow])]
+)
+def unarmed(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    subject: Subject = (
+        InMemory() if request.param == "fake" else OnPostgres(request.getfixturevalue("databases"))
+    )
+    try:
+        yield subject
+    finally:
+        subject.engine.close()
+
+
+@pytest.fixture
+def armed(unarmed: Subject) -> Subject:
+    report = unarmed.engine.arm()
+    assert report.outcome is Outcome.SUCCEEDED, report
+    return unarmed
+
+
+@pytest.fixture
+def engine(armed: Subject) -> ReverseSyncEngine:
+    return armed.engine

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from failback.errors import NotArmedError, SafetyRuleError
 from failback.models.common import Outcome, Side
+from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
     BatchReport,
@@ -137,6 +138,10 @@ class DryRunSync:
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
         """See `ReverseSyncEngine.conflicts`."""
         return self._real.conflicts(include_settled=include_settled)
+
+    def settle_conflicts(self, choice: ConflictChoice) -> SettleReport:
+        """See `ReverseSyncEngine.settle_conflicts`; a plan is made, and nothing else."""
+        return self._real.settle_conflicts(choice.model_copy(update={"plan": True}))
 
     def close(self) -> None:
         """See `ReverseSyncEngine.close`."""

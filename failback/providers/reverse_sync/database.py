@@ -71,3 +71,8 @@ class FakeCapture:
     def applied(self) -> str:
         """How far the source is, written as a log position."""
         return f"0/{self.captured - len(self.changes):X}"
+
+
+def image(key: str, database: FakeDatabase) -> dict[str, str | None] | None:
+    """A row as conflicts keep it; None where there is none."""
+    return {"id": key, "value": database.rows[key]} if key in database.rows else None

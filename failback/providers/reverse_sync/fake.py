@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from failback.errors import FenceNotHeldError
+from failback.errors import FenceNotHeldError, SafetyRuleError
 from failback.models.common import Outcome, Side
+from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
     BatchReport,
@@ -20,6 +21,7 @@ from failback.models.sync import (
 from failback.ports import Progress
 from failback.providers.reverse_sync.database import FakeCapture, FakeDatabase
 from failback.providers.reverse_sync.migration import SLOT, TABLE, FakeMigration
+from failback.providers.reverse_sync.settling import settle
 
 
 class FakeReverseSync(FakeMigration):
@@ -55,6 +57,10 @@ class FakeReverseSync(FakeMigration):
         self._called_blocking("disarm")
         with self._lock:
             sides = [self._reach(side) for side in Side]
+            if any(conflict.settled_at is None for conflict in self._parked):
+                raise SafetyRuleError(
+                    "Rule conflicts_settled: rows are parked.", "Settle each of them first."
+                )
             if self._armed and self._reach(Side.TARGET).fenced:
                 self._require_empty_tail(Side.SOURCE)
             removed = (f"slot {SLOT}", f"fence on {TABLE}") if self._armed else ()
@@ -205,6 +211,12 @@ class FakeReverseSync(FakeMigration):
         with self._lock:
             self._reach(Side.SOURCE)
             return tuple(c for c in self._parked if include_settled or c.settled_at is None)
+
+    def settle_conflicts(self, choice: ConflictChoice) -> SettleReport:
+        """See `ReverseSyncEngine.settle_conflicts`."""
+        self._called_blocking("settle_conflicts", choice)
+        with self._lock:
+            return settle(self._parked, choice, self._reach(Side.SOURCE))
 
     def close(self) -> None:
         """See `ReverseSyncEngine.close`."""

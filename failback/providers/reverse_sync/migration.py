@@ -9,7 +9,7 @@ from failback.models.common import Outcome, Side
 from failback.models.sync import BatchReport, Conflict, DrainReport
 from failback.ports import Progress
 from failback.providers.faults import Call, Faults
-from failback.providers.reverse_sync.database import FakeCapture, FakeDatabase
+from failback.providers.reverse_sync.database import FakeCapture, FakeDatabase, image
 
 TABLE = "public.documents"
 SLOT = "failback_fake"
@@ -165,8 +165,8 @@ class FakeMigration(Faults):
                 id=len(self._parked) + 1,
                 table=TABLE,
                 key=key,
-                source_image=_image(key, source),
-                target_image=_image(key, target),
+                source_image=image(key, source),
+                target_image=image(key, target),
                 parked_at=datetime.now(UTC),
             )
         )
@@ -205,7 +205,3 @@ class FakeMigration(Faults):
             conflicts=len(self._parked) - parked_before,
             detail="" if batch.caught_up else f"{self.tail} changed keys are left",
         )
-
-
-def _image(key: str, database: FakeDatabase) -> dict[str, str | None] | None:
-    return {"id": key, "value": database.rows[key]} if key in database.rows else None
