@@ -197,7 +197,11 @@ class Rollbacks:
             text = cause.message if isinstance(cause, ApplicationError) else str(cause)
             raise ApprovalRefusedError(text) from error
         except RPCError as error:
-            raise self._rpc(error, f"Rollback {rollback_id} takes no decisions any more") from error
+            if error.status is RPCStatusCode.NOT_FOUND:
+                what = f"Rollback {rollback_id} has ended, and takes no decisions any more"
+            else:
+                what = f"Rollback {rollback_id} does not answer"
+            raise self._rpc(error, what) from error
         return entry
 
     async def cancel(self, rollback_id: str, decision: Decision) -> None:

@@ -1,6 +1,7 @@
 """A lab for each test: what a test breaks must not be another's ground."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,23 @@ from support.lab_run import LabRun, command
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[LabRun]:
     """A lab that is up, without a worker."""
-    tmp_path.chmod(0o755)
-    answer = command("lab", "up", "--dir", str(tmp_path / "lab"), "--json", seconds=150)
+    with _lab_in(tmp_path) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabRun]:
+    """One lab for a module whose tests change nothing, or take back what they change."""
+    with _lab_in(tmp_path_factory.mktemp("shared")) as run:
+        yield run
+
+
+@contextmanager
+def _lab_in(folder: Path) -> Iterator[LabRun]:
+    folder.chmod(0o755)
+    answer = command("lab", "up", "--dir", str(folder / "lab"), "--json", seconds=150)
     assert answer.code == 0, answer
-    run = LabRun(folder=tmp_path, facts=answer.facts)
+    run = LabRun(folder=folder, facts=answer.facts)
     try:
         yield run
     finally:

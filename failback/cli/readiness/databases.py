@@ -6,6 +6,7 @@ from failback.cli.readiness.findings import Finding, Part
 from failback.config import Estate
 from failback.errors import FailbackError
 from failback.models.common import Side
+from failback.reverse_sync import matching
 from failback.reverse_sync.catalogue import Table, read_tables
 from failback.reverse_sync.connections import Connection, Servers
 
@@ -107,19 +108,15 @@ def _examine_tables(part: Part, connection: Connection, estate: Estate, side: Si
     part.say(
         "every pattern of data.tables matches", bool(tables), f"{len(tables)} tables", _ADD_PATTERN
     )
-    keyless = [table.qualified for table in tables if not table.key]
+    problems = matching.refusals(tables, side)
+    keyless = sum(not table.key for table in tables)
+    told = f", {keyless} of them without a key: their rows are known by all their values"
     part.say(
-        "every table has a key",
-        not keyless,
-        _listed(keyless) or f"{len(tables)} tables",
-        "Add a primary key, or a unique index over NOT NULL columns, or exclude the table.",
-    )
-    unlogged = [table.qualified for table in tables if table.unlogged]
-    part.say(
-        "every table is logged",
-        not unlogged,
-        _listed(unlogged) or f"{len(tables)} tables",
-        "ALTER TABLE … SET LOGGED, or exclude the table.",
+        "every table can be captured",
+        not problems,
+        _listed([f"{one.table} {one.problem}" for one in problems])
+        or f"{len(tables)} tables{told if keyless else ''}",
+        _listed([one.cure for one in problems]),
     )
     _examine_ownership(part, connection, tables, side)
 
