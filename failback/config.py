@@ -66,6 +66,8 @@ class DataConfig(Section):
     parallel: int = Field(default=4, ge=1, le=64)
     interval_seconds: float = Field(default=1.0, gt=0)
     max_retained_wal_mb: int = Field(default=10_240, ge=64)
+    on_wal_limit: Literal["warn", "drop_slot"] = "warn"
+    """What happens there: a warning, or the slot is given up so that the disk is not filled."""
     sequence_headroom: int = Field(default=1000, ge=0)
 
 

@@ -8,14 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from failback.errors import SlotLostError
-from failback.reverse_sync import capture, conflicts, fence, position, publication, slots
+from failback.reverse_sync import (
+    capture,
+    changelog,
+    changelog_triggers,
+    conflicts,
+    fence,
+    position,
+    publication,
+    slots,
+    wal_limit,
+)
 from failback.reverse_sync.catalogue import OWN_SCHEMA, Table, read_named
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.pgoutput import lsn_text
+from failback.reverse_sync.pgoutput import Snapshot, lsn_text
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.preflight import Plan
 from failback.reverse_sync.settings import SyncSettings
 from failback.reverse_sync.statements import statement
+from failback.reverse_sync.ways import CHANGELOG, SLOT
 
 CANARY = f"{OWN_SCHEMA}.canary"
 _WAIT_SECONDS = 30.0
@@ -44,8 +55,10 @@ def install(
     warnings = []
     for connection in (sender, receiver):
         _prepare(connection, settings)
-    identified = publication.identify(sender, plan.sent)
-    publication.identify(receiver, plan.owned)
+    by_slot = plan.choice.sender == SLOT
+    identified = publication.identify(sender, plan.sent) if by_slot else ()
+    if plan.choice.receiver == SLOT:
+        publication.identify(receiver, plan.owned)
     if identified:
         warnings.append(f"replica identity was set for {', '.join(identified)}, until disarmed")
     fence.install(sender, (*plan.sent, *_canary(sender)), always=True)
@@ -57,14 +70,16 @@ def install(
             f"guarded at the door alone, because failback does not own them on the "
             f"{settings.direction.receiver.value}: {', '.join(guarded.at_the_door)}"
         )
-    _publish(receiver, settings, plan.owned)
-    if not slots.exists(receiver, settings.object_name):
-        slots.create(receiver, settings.object_name)
-    lsn, recopied = _capture(settings, plan, sender, receiver)
-    if recopied:
-        warnings.append(f"to be copied whole by the next batch: {', '.join(recopied)}")
+    _receive(settings, plan, receiver)
+    lsn, unproven = _capture(settings, plan, sender, receiver)
+    warnings += plan.choice.warnings
+    if unproven:
+        warnings.append(
+            f"to be compared by checksum by the next batch, because {unproven[0]}: "
+            f"{', '.join(unproven[1])}"
+        )
     return Installed(
-        slot=settings.object_name,
+        slot=settings.object_name if plan.choice.sender == SLOT else "",
         lsn=lsn,
         tables=tuple(table.qualified for table in plan.sent),
         warnings=tuple(warnings),
@@ -85,6 +100,9 @@ def remove(settings: SyncSettings, sender: Connection, receiver: Connection) -> 
         if publication.unpublish(connection, settings.object_name):
             removed.append(f"{side.value}: publication {settings.object_name}")
         removed += [f"{side.value}: fence on {name}" for name in fence.remove(connection, ())]
+        removed += [
+            f"{side.value}: changelog of {name}" for name in changelog_triggers.remove(connection)
+        ]
         if _has_schema(connection):
             removed += [
                 f"{side.value}: replica identity of {name}"
@@ -115,74 +133,138 @@ def _publish(connection: Connection, settings: SyncSettings, tables: Iterable[Ta
         publication.publish(connection, settings.object_name, publication.members(named.values()))
 
 
+def _receive(settings: SyncSettings, plan: Plan, receiver: Connection) -> None:
+    """Let the receiver's own changes be found, once it takes writes."""
+    if plan.choice.receiver == CHANGELOG:
+        # What is applied is none of its own: the triggers stay quiet under the replica role.
+        changelog_triggers.install(receiver, plan.owned, always=False)
+    else:
+        changelog_triggers.remove(receiver)
+    if plan.choice.receiver != SLOT:
+        slots.drop(receiver, settings.object_name)
+        publication.unpublish(receiver, settings.object_name)
+        return
+    _publish(receiver, settings, plan.owned)
+    if not slots.exists(receiver, settings.object_name):
+        slots.create(receiver, settings.object_name)
+
+
 def _capture(
     settings: SyncSettings, plan: Plan, sender: Connection, receiver: Connection
-) -> tuple[int, tuple[str, ...]]:
-    """Publish, make the slot, and hold the position; returns it and what is copied whole.
+) -> tuple[int, tuple[str, tuple[str, ...]] | None]:
+    """Begin or go on capturing, and hold the position; returns it and what is not proven, with why.
 
-    Nobody else consumes the stream meanwhile. What the publication gains is written down on
-    the receiver in a transaction that commits after the publication's: a crash between the two
-    leaves a table that is published and has no known history, and the next arming sees that.
+    Nobody else consumes the stream meanwhile. What has an unknown history is written down on the
+    receiver before it is captured, so that a crash leaves no table that looks proven and is not;
+    what capture gains is written down there in a transaction that commits later, and the next
+    arming sees what is captured and not written down.
     """
     position.prefer(receiver, _WAIT_SECONDS)
     try:
+        known = plan.known | {CANARY}
+        wanted = {*(table.qualified for table in plan.sent), CANARY}
         with receiver.transaction():
             position.take(receiver, wait_seconds=_WAIT_SECONDS, priority=True)
-            _publish(sender, settings, plan.sent)
-            held = _healthy(settings, plan.held, sender)
-            wanted = {*(table.qualified for table in plan.sent), CANARY}
-            known = plan.known if plan.held is not None else wanted
-            copied = wanted if plan.held is not None and held is None else wanted - known
+            held, why = _healthy(settings, plan, sender)
+            lost = plan.held is not None and held is None
+            unproven = wanted if lost else (wanted - known if plan.held is not None else set())
+            if unproven:
+                _write_tables(settings, receiver, wanted | plan.known, unproven, why)
+        with receiver.transaction():
+            position.take(receiver, wait_seconds=_WAIT_SECONDS, priority=True)
+            if plan.choice.sender == SLOT:
+                _publish(sender, settings, plan.sent)
+            elif plan.choice.sender == CHANGELOG:
+                changelog_triggers.install(sender, (*plan.sent, *_canary(sender)), always=True)
             if held is None:
-                lsn = _begin(settings, sender, receiver)
+                lsn = _begin(settings, plan, sender, receiver)
             else:
                 lsn = held.lsn
                 receiver.execute(
-                    "UPDATE failback.stream SET receiver_lsn = NULL WHERE name = %s",
-                    [settings.direction.name],
+                    "UPDATE failback.stream SET receiver_lsn = NULL, proved_fenced = false,"
+                    " receiver_capture = %s WHERE name = %s",
+                    [plan.choice.receiver, settings.direction.name],
                 )
-            receiver.execute(
-                statement("stream_tables"),
-                {
-                    "stream": settings.direction.name,
-                    "names": sorted(wanted),
-                    "whole": sorted(copied),
-                },
-            )
+            _write_tables(settings, receiver, wanted, unproven, why)
+        _give_back(settings, plan, sender)
     finally:
         position.unprefer(receiver)
-    return lsn, tuple(sorted(copied - {CANARY}))
+    named = tuple(sorted(unproven - {CANARY}))
+    return lsn, (why, named) if named else None
+
+
+def _write_tables(
+    settings: SyncSettings,
+    receiver: Connection,
+    wanted: Iterable[str],
+    unproven: Iterable[str],
+    why: str,
+) -> None:
+    receiver.execute(
+        statement("stream_tables"),
+        {
+            "stream": settings.direction.name,
+            "names": sorted(wanted),
+            "whole": [],
+            "unproven": sorted(unproven),
+            "why": why,
+        },
+    )
+
+
+def _give_back(settings: SyncSettings, plan: Plan, sender: Connection) -> None:
+    """Remove what another way of capture left on the sender, and tables that are armed no more."""
+    if plan.choice.sender != SLOT:
+        slots.drop(sender, settings.object_name)
+        publication.unpublish(sender, settings.object_name)
+    keep = (*plan.sent, *_canary(sender)) if plan.choice.sender == CHANGELOG else ()
+    changelog_triggers.remove(sender, keep)
 
 
 def _healthy(
-    settings: SyncSettings, held: StreamPosition | None, sender: Connection
-) -> StreamPosition | None:
-    """The position, if the slot still tells everything behind it."""
+    settings: SyncSettings, plan: Plan, sender: Connection
+) -> tuple[StreamPosition | None, str]:
+    """The position, if everything behind it is still told; and why a table would be unproven."""
+    held, side = plan.held, settings.direction.sender.value
     if held is None:
-        return None
+        return None, ""
+    if held.capture != plan.choice.sender:
+        return None, f"changes were captured by {held.capture} before"
     slot = capture.read_slot(sender, settings.object_name)
     try:
-        capture.check_slot(slot, held, settings.direction.sender.value)
-    except SlotLostError:
-        return None
-    return held
+        if held.capture == SLOT:
+            capture.check_slot(slot, held, side)
+        else:
+            capture.check_history(slot, held, side)
+        if held.capture == CHANGELOG:
+            row = sender.execute("SELECT pg_current_snapshot()::text").fetchone()
+            changelog.check(sender, held, Snapshot.parse(row[0] if row else ""), side)
+    except SlotLostError as error:
+        return None, error.cause.rstrip(".")
+    return held, "its changes were not captured before"
 
 
-def _begin(settings: SyncSettings, sender: Connection, receiver: Connection) -> int:
-    """Make the slot anew, and a position at its beginning."""
+def _begin(settings: SyncSettings, plan: Plan, sender: Connection, receiver: Connection) -> int:
+    """Capture anew, and hold the position at its beginning."""
     slots.drop(sender, settings.object_name)
-    lsn = slots.create(sender, settings.object_name)
-    slot = capture.read_slot(sender, settings.object_name)
+    wal_limit.forget(sender, settings.object_name)
+    lsn = slots.create(sender, settings.object_name) if plan.choice.sender == SLOT else None
+    server = capture.read_slot(sender, settings.object_name)
     receiver.execute(
         statement("stream_begin"),
         {
             "stream": settings.direction.name,
             "slot": settings.object_name,
-            "system": slot.system_identifier,
-            "lsn": lsn_text(lsn),
+            "system": server.system_identifier,
+            "lsn": lsn_text(server.insert if lsn is None else lsn),
+            "capture": plan.choice.sender,
+            "receiver_capture": plan.choice.receiver,
+            "timeline": server.timeline,
+            "applied": changelog.NOTHING,
+            "acknowledged": 0,
         },
     )
-    return lsn
+    return server.insert if lsn is None else lsn
 
 
 def _canary(connection: Connection) -> tuple[Table, ...]:

@@ -3,10 +3,11 @@
 Changes when the order of these steps does. The order is what nothing is lost by:
 
 1. the sender's snapshot is taken, then a position that covers all it sees;
-2. the slot is read up to that position; keys are netted;
+2. what was captured is read up to that position; keys are netted; tables of which changes are
+   unknown are compared by checksum, and the keys that differ come to them;
 3. the receiver deletes those keys and inserts their rows as the snapshot has them, and moves
    its position, in one transaction;
-4. only then is the slot advanced.
+4. only then is the sender told to forget them: the slot is advanced, the changelog shortened.
 
 After a batch that read everything, the receiver equals the snapshot. A transaction that was in
 the log but not yet in the snapshot holds the position back, and its keys come again.
@@ -20,9 +21,15 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from failback.errors import FailbackError, SchemaDriftError, SlotBusyError, TableRefusedError
+from failback.errors import (
+    FailbackError,
+    SchemaDriftError,
+    SlotBusyError,
+    SlotLostError,
+    TableRefusedError,
+)
 from failback.models.sync import BatchReport
-from failback.reverse_sync import capture, position
+from failback.reverse_sync import capture, fence, position, ways
 from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
 from failback.reverse_sync.capture import Horizon
 from failback.reverse_sync.lane import Armed, Lane, UnknownRelation, fingerprints
@@ -30,15 +37,17 @@ from failback.reverse_sync.late_tail import Late, LateTail, TornError
 from failback.reverse_sync.pgoutput import (
     MARKER,
     Changes,
-    Decoder,
     Keys,
-    ProtocolError,
     lsn_text,
 )
 from failback.reverse_sync.position import StreamPosition
+from failback.reverse_sync.reproof import Reproof, Unlike
 from failback.reverse_sync.statements import statement
+from failback.reverse_sync.ways import Captured
 
 _ATTEMPTS = 4
+_MOST_DIFFERENCES = 200_000
+"""Beyond so many differing keys of a table it is copied whole."""
 
 
 class _Stale(Exception):  # noqa: N818 - not an error: the batch begins again
@@ -58,11 +67,16 @@ class Order:
     """What a batch is asked for.
 
     Args:
-        publication: name of the publication on the sender.
+        publication: name of the publication, the same on both sides.
         limit: captured changes per batch.
         priority: wait for the stream instead of standing aside.
         wait_seconds: how long to wait with priority.
         pulse: called while rows flow; raises to stop.
+        reprove: where capture is lost and the sender is fenced, compare everything instead of
+            giving up: it stands still, so that what is found is all there is.
+        compare: where nothing is captured, whether a comparison is due; without one such a batch
+            does nothing.
+        only: where nothing is captured, compare these tables alone, and prove nothing else.
     """
 
     publication: str
@@ -70,6 +84,9 @@ class Order:
     priority: bool = False
     wait_seconds: float = 2.0
     pulse: Pulse = field(default=lambda: None)
+    reprove: bool = False
+    compare: bool = True
+    only: frozenset[str] = frozenset()
 
 
 def run(lane: Lane, order: Order) -> BatchReport:
@@ -141,29 +158,52 @@ class _Batch:
         self.order = order
         self.limit = limit
         self.held = held
+        self.lost: SlotLostError | None = None
+        self.still = False
         self.armed: Armed = lane.armed(self._names, held.tables)
+        self.way = ways.of(held.capture)
+        # The stream writes keys of all tables in one form, a comparison as text.
+        self.binary = self.armed.binary_keys and not self.unproven
+
+    @property
+    def unproven(self) -> frozenset[str]:
+        """Tables that may differ by more than what is captured."""
+        if self.way.everything and self.order.only:
+            return self.order.only.intersection(self.armed.pairs)
+        if self.lost is not None or self.way.everything:
+            return frozenset(self.armed.pairs)
+        return frozenset(self.held.unproven).intersection(self.armed.pairs)
 
     def carry(self) -> BatchReport:
-        horizon = capture.open_horizon(
-            self.lane.reader, self.held, self.lane.direction.sender.value
-        )
-        changes = self._captured(horizon)
-        works = self._works(changes)
+        if self.way.everything and not self.order.compare:
+            self.lane.writer.execute("ROLLBACK")
+            return BatchReport(
+                position=lsn_text(self.held.lsn), skipped="the next comparison is not due yet"
+            )
+        horizon = self._horizon()
+        captured = self._captured(horizon)
+        changes = captured.changes
+        unlike = self._unlike()
+        works = self._works(changes, unlike)
         late = Late({}, conflicts=0, parked=0)
         if works:
-            late = self._apply(works, torn=self._is_cut(changes, horizon))
-        reached = self._reached(changes, horizon)
+            late = self._apply(works, torn=captured.cut)
+        proved = self._prove(unlike)
+        reached = captured.reached
         keys = sum(work.count for work in works)
-        if reached > self.held.lsn or works:
+        if reached > self.held.lsn or works or self.held.proved_fenced != proved:
             position.write(
                 self.lane.writer,
                 self.lane.direction,
                 reached,
                 changes=changes.changes,
                 keys=keys,
+                applied=captured.applied,
+                acknowledged=captured.acknowledged,
+                proved_fenced=proved,
             )
         self.lane.writer.execute("COMMIT")
-        self._committed(reached, horizon.slot.confirmed)
+        self._committed(horizon, captured)
         return BatchReport(
             position=lsn_text(reached),
             changes=changes.changes,
@@ -171,43 +211,110 @@ class _Batch:
             rows=sum(each.inserted for each in late.applied.values()),
             deleted=sum(each.deleted for each in late.applied.values()),
             by_table={work.pair.qualified: work.count for work in works},
-            caught_up=reached == horizon.lsn,
+            caught_up=reached >= horizon.lsn and not captured.cut,
             lag_seconds=max(0.0, (horizon.at - changes.oldest).total_seconds())
             if changes.oldest
             else 0.0,
             conflicts=late.conflicts,
             parked=late.parked,
+            compared=tuple(sorted(each.pair.qualified for each in unlike)),
         )
 
     def _names(self) -> tuple[str, ...]:
         return position.armed_names(self.lane.writer, self.lane.direction)
 
-    def _captured(self, horizon: Horizon) -> Changes:
-        """The stream from the receiver's position to the horizon."""
-        helper = self.lane.helper
-        if not horizon.flushed:
-            capture.flush(helper)
+    def _horizon(self) -> Horizon:
+        """The snapshot; whether the sender stands still is looked at before it is taken."""
+        if self.way.everything:
+            self.still = self._stands_still()
         try:
-            changes = capture.peek(
-                helper,
-                slot=self.held.slot,
-                publication=self.order.publication,
-                upto=horizon.lsn,
-                limit=self.limit,
-                binary=self.armed.binary_keys,
-                decoder=Decoder(self.armed.key_columns, horizon.snapshot.sees, known=self.held.lsn),
-            )
-        except ProtocolError as error:
-            raise SchemaDriftError(
-                f"The stream does not fit the catalogue: {error}",
-                "A key was changed after arming: run `failback arm` again.",
-            ) from error
-        # Somebody who advanced the slot between the first look and the reading is caught here.
-        slot = capture.read_slot(helper, self.held.slot)
-        capture.check_slot(slot, self.held, self.lane.direction.sender.value)
-        return changes
+            return self.way.open(self.lane, self.held)
+        except SlotLostError as error:
+            self.lane.reader.execute("ROLLBACK")
+            self.still = self.order.reprove and self._stands_still()
+            if not self.still:
+                raise
+            self.lost, self.binary = error, False
+        sender = self.lane.direction.sender.value
+        return capture.unchecked_horizon(self.lane.reader, self.held, sender)
 
-    def _works(self, changes: Changes) -> list[Work]:
+    def _stands_still(self) -> bool:
+        """Whether the sender is fenced, and nobody's write is in flight any more."""
+        helper = self.lane.helper
+        if fence.is_up(helper) is not True:
+            return False
+        row = helper.execute("SELECT EXISTS (SELECT FROM failback.writers_in_flight)").fetchone()
+        return row is not None and not row[0]
+
+    def _captured(self, horizon: Horizon) -> Captured:
+        """What was captured from the receiver's position to the horizon."""
+        if self.lost is not None:
+            # Whatever the server's log is like now, the old position stays: capture is lost.
+            return Captured(Changes(), max(self.held.lsn, horizon.lsn))
+        if self.way.everything and self.order.only:
+            return Captured(Changes(), self.held.lsn)
+        return self.way.read(
+            self.lane, self.held, self.armed, horizon, limit=self.limit, binary=self.binary
+        )
+
+    def _unlike(self) -> tuple[Unlike, ...]:
+        """What the unproven tables differ by, as of the snapshot."""
+        pairs = [self.armed.pairs[name] for name in sorted(self.unproven - self.held.copy_whole)]
+        if pairs:
+            self._check_catalogues([Work(pair) for pair in pairs])
+        return self._reproof().compare(pairs)
+
+    def _reproof(self) -> Reproof:
+        return Reproof(
+            self.lane.reader,
+            self.lane.writer,
+            self.lane.direction,
+            most=_MOST_DIFFERENCES,
+            pulse=self.order.pulse,
+        )
+
+    def _prove(self, unlike: tuple[Unlike, ...]) -> bool:
+        """Compare again what differed, and take the mark off tables that are equal now.
+
+        Returns:
+            Whether both sides hold the same rows of all tables, and the sender stands still.
+
+        Raises:
+            TableRefusedError: a table still differs: something changes rows as they are written.
+        """
+        names = sorted(self.unproven)
+        if not names:
+            return False
+        if self.held.receiver_lsn is not None:
+            # The receiver has rows of its own now, and rows that are parked are not equal. Each
+            # difference was applied or parked in this transaction.
+            left: tuple[Unlike, ...] = ()
+        else:
+            equal = {each.pair.qualified for each in unlike if each.equal}
+            left = tuple(
+                each
+                for each in self._reproof().compare(
+                    self.armed.pairs[name] for name in names if name not in equal
+                )
+                if not each.equal
+            )
+        if left:
+            table = left[0].pair.qualified
+            raise TableRefusedError(
+                f"Rows of {table} still differ after they were carried over to the "
+                f"{self.lane.direction.receiver.value}.",
+                "Look for what changes them there: a trigger that is ENABLE ALWAYS, or a rule. "
+                "`failback sync verify` names the rows.",
+            )
+        if self.held.unproven:
+            self.lane.writer.execute(
+                "UPDATE failback.stream_table SET unproven = ''"
+                " WHERE stream = %s AND name = ANY (%s) AND unproven <> ''",
+                [self.lane.direction.name, names],
+            )
+        return self.still and len(names) == len(self.armed.pairs)
+
+    def _works(self, changes: Changes, unlike: tuple[Unlike, ...]) -> list[Work]:
         """What to do, by table. A table that was truncated is copied whole."""
         whole = set(self.held.copy_whole)
         for oid in changes.truncated:
@@ -218,24 +325,16 @@ class _Batch:
         for found in changes.keys:
             if found.values:
                 keys.setdefault(self.armed.by_oid[found.relation.oid].qualified, []).append(found)
+        for each in unlike:
+            if each.keys is None:
+                whole.add(each.pair.qualified)
+            elif each.keys.values:
+                keys.setdefault(each.pair.qualified, []).append(each.keys)
         return [
             Work(pair, tuple(keys.get(name, ())), whole=name in whole)
             for name, pair in self.armed.pairs.items()
             if name in whole or name in keys
         ]
-
-    def _is_cut(self, changes: Changes, horizon: Horizon) -> bool:
-        """Whether the limit ended the reading before the horizon."""
-        return (
-            self.limit is not None and changes.messages >= self.limit and changes.end < horizon.lsn
-        )
-
-    def _reached(self, changes: Changes, horizon: Horizon) -> int:
-        """The new position: the snapshot sees every commit before it, and all were read."""
-        read = changes.end if self._is_cut(changes, horizon) else horizon.lsn
-        if changes.barrier is not None:
-            read = min(read, changes.barrier)
-        return max(self.held.lsn, read)
 
     def _apply(self, works: list[Work], *, torn: bool) -> Late:
         self._check_catalogues(works)
@@ -263,7 +362,7 @@ class _Batch:
             writer=self.lane.writer,
             read_keys=self.lane.read_keys,
             write_keys=self.lane.write_keys,
-            binary_keys=self.armed.binary_keys,
+            binary_keys=self.binary,
             pulse=self.order.pulse,
         )
         applied = {}
@@ -280,6 +379,7 @@ class _Batch:
             held=self.held,
             armed=self.armed,
             publication=self.order.publication,
+            binary_keys=self.binary,
             complete=not torn,
             pulse=self.order.pulse,
         )
@@ -305,16 +405,16 @@ class _Batch:
         if row is not None:
             raise _Stale
 
-    def _committed(self, reached: int, confirmed: int | None) -> None:
+    def _committed(self, horizon: Horizon, captured: Captured) -> None:
         """The receiver has it for good: let the sender forget what lies before."""
         self.lane.reader.execute("COMMIT")
         self.lane.settle(committed=True)
-        if confirmed is not None and confirmed >= reached:
+        if self.lost is not None:
             return
         try:
-            capture.advance(self.lane.helper, self.held.slot, reached)
+            self.way.acknowledge(self.lane, self.held, horizon, captured)
         except SlotBusyError:
-            # The data is safe; the slot is advanced after the next batch.
+            # The data is safe; the sender forgets after the next batch.
             return
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from failback.errors import SlotBusyError, SlotLostError
+from failback.errors import SlotBusyError, SlotLostError, UnreachableError
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.pgoutput import (
@@ -30,6 +30,11 @@ _COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _COPY_HEADER = 19
 _FIELD_START = 6  # number of fields, length of the only one
 _BUSY_SECONDS = 2.0
+
+ARM_AGAIN = (
+    "Run `failback arm` again: from then on changes are captured, and the next batch compares both "
+    "sides by checksum and carries over what differs."
+)
 _PAUSE_SECONDS = 0.01
 
 
@@ -43,6 +48,10 @@ class Slot:
     """`reserved`, `extended`, `unreserved` or `lost`; empty where there is no slot."""
     confirmed: int | None
     """Up to where it was advanced."""
+    timeline: int = 0
+    """Of the server now."""
+    insert: int = 0
+    """Where the server's log ends now."""
 
 
 @dataclass(frozen=True)
@@ -71,30 +80,48 @@ def open_horizon(reader: Connection, position: StreamPosition, sender: str) -> H
         SlotLostError: the slot is missing, invalid, was moved by somebody else, or belongs to
             another server.
     """
+    horizon = unchecked_horizon(reader, position, sender)
+    check_slot(horizon.slot, position, sender)
+    return horizon
+
+
+def unchecked_horizon(reader: Connection, position: StreamPosition, sender: str) -> Horizon:
+    """As `open_horizon`, whatever the slot is like."""
     reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-    row = reader.execute(statement("horizon"), {"slot": position.slot}).fetchone()
+    try:
+        row = reader.execute(statement("horizon"), {"slot": position.slot}).fetchone()
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise standby(sender) from error
     if row is None:
         raise SlotLostError(f"The {sender} told nothing about itself.")
     snapshot, insert, flushed, at, *facts = row
-    slot = _slot(facts)
-    check_slot(slot, position, sender)
     lsn = lsn_number(insert)
-    return Horizon(Snapshot.parse(snapshot), lsn, lsn_number(flushed) >= lsn, at, slot)
+    return Horizon(Snapshot.parse(snapshot), lsn, lsn_number(flushed) >= lsn, at, _slot(facts))
 
 
 def read_slot(connection: Connection, name: str) -> Slot:
     """The slot as it is now."""
     row = connection.execute(statement("slot"), {"slot": name}).fetchone()
-    return _slot(row or (0, False, None, None))
+    return _slot(row or (0, False, None, None, 0, "0/0"))
 
 
 def _slot(facts: Sequence[Any]) -> Slot:
-    system, exists, wal_status, confirmed = facts
+    system, exists, wal_status, confirmed, timeline, insert = facts
     return Slot(
         system_identifier=system,
         exists=exists,
         wal_status=wal_status or "",
         confirmed=None if confirmed is None else lsn_number(confirmed),
+        timeline=timeline,
+        insert=lsn_number(insert),
+    )
+
+
+def standby(side: str) -> UnreachableError:
+    """The error for a server that is in recovery, and so takes no writes and tells no position."""
+    return UnreachableError(
+        f"The {side} is in recovery: a standby, or a server that is being restored.",
+        f"Connect to the primary; correct {side}.dsn where it moved.",
     )
 
 
@@ -107,13 +134,8 @@ def check_slot(slot: Slot, position: StreamPosition, sender: str) -> None:
     Raises:
         SlotLostError: changes may be missing, with why.
     """
-    cure = "Compare both sides (`failback sync verify`), then run `failback arm` again."
-    if slot.system_identifier != position.system_identifier:
-        raise SlotLostError(
-            f"The {sender} is another server than the one that was armed: its system identifier "
-            f"is {slot.system_identifier}, not {position.system_identifier}.",
-            cure,
-        )
+    check_history(slot, position, sender)
+    cure = ARM_AGAIN
     if not slot.exists or slot.confirmed is None:
         raise SlotLostError(f"The slot {position.slot} is gone from the {sender}.", cure)
     if slot.wal_status == "lost":
@@ -127,6 +149,34 @@ def check_slot(slot: Slot, position: StreamPosition, sender: str) -> None:
             f"receiver's position {lsn_text(position.lsn)} lies: somebody else advanced it or "
             "made it anew.",
             cure,
+        )
+
+
+def check_history(server: Slot, position: StreamPosition, sender: str) -> None:
+    """Whether the sender is the server that was armed, with the same history.
+
+    Raises:
+        SlotLostError: it is another one, or was failed over or restored: what the receiver holds
+            may never have happened there, and what happened since may not have been captured.
+    """
+    if server.system_identifier != position.system_identifier:
+        raise SlotLostError(
+            f"The {sender} is another server than the one that was armed: its system identifier "
+            f"is {server.system_identifier}, not {position.system_identifier}.",
+            ARM_AGAIN,
+        )
+    if position.timeline is not None and server.timeline != position.timeline:
+        raise SlotLostError(
+            f"The {sender} was failed over or restored since it was armed: its timeline is "
+            f"{server.timeline}, not {position.timeline}.",
+            ARM_AGAIN,
+        )
+    if server.insert < position.lsn:
+        raise SlotLostError(
+            f"The {sender} was restored to an earlier state: its log ends at "
+            f"{lsn_text(server.insert)}, before the position {lsn_text(position.lsn)} that the "
+            "receiver holds.",
+            ARM_AGAIN,
         )
 
 
@@ -180,7 +230,7 @@ def peek(
         except psycopg.errors.ObjectNotInPrerequisiteState as error:
             raise SlotLostError(
                 f"The slot {slot} cannot be read any more: {error.diag.message_primary}.",
-                "Compare both sides (`failback sync verify`), then run `failback arm` again.",
+                ARM_AGAIN,
             ) from error
 
 

@@ -5,6 +5,7 @@ the first batch and never changed: a drain that sets its own goal would pass by 
 """
 
 import time
+from collections.abc import Sequence
 
 from failback.errors import SlotBusyError
 from failback.models.common import Outcome
@@ -42,6 +43,7 @@ def run(
                 priority=True,
                 wait_seconds=_remaining(deadline),
                 pulse=pulse,
+                reprove=True,
             )
             report = batch.run(lane, order)
             if lsn_number(report.position) == reached:
@@ -64,8 +66,17 @@ def run(
         seconds=time.monotonic() - began,
         conflicts=sum(report.conflicts for report in reports),
         lag_before_seconds=reports[0].lag_seconds if reports else None,
-        detail="" if done else f"The deadline of {deadline_seconds:g} s passed first.",
+        detail=_detail(
+            reports, "" if done else f"The deadline of {deadline_seconds:g} s passed first."
+        ),
     )
+
+
+def _detail(reports: Sequence[BatchReport], late: str) -> str:
+    """What there is to say about a drain besides its numbers."""
+    compared = {table for report in reports for table in report.compared}
+    said = f"{len(compared)} tables were compared by checksum." if compared else ""
+    return " ".join(filter(None, (late, said)))
 
 
 def _wanted(lane: Lane) -> int:

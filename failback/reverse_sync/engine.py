@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from failback.errors import ConfigurationError, NotArmedError, SlotBusyError, UnreachableError
+from failback.errors import FailbackError, NotArmedError, SlotBusyError, UnreachableError
 from failback.models.common import Outcome, Side
 from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
@@ -37,6 +37,7 @@ from failback.reverse_sync import (
     settling,
     status,
     verify,
+    wal_limit,
 )
 from failback.reverse_sync.capture import advance
 from failback.reverse_sync.catalogue import OWN_SCHEMA, read_named, read_tables
@@ -49,8 +50,12 @@ from failback.reverse_sync.rereading import shorten
 from failback.reverse_sync.sessions import Sessions
 from failback.reverse_sync.settings import SyncSettings
 
-_WAYS = frozenset({None, "slot"})
 _ADVANCE_SECONDS = 10.0
+_LIMIT_SECONDS = 5.0
+# Where nothing is captured, comparing may take this share of the time at most, and goes on no
+# more often than this.
+_COMPARE_SHARE = 10.0
+_COMPARE_SECONDS = 30.0
 _SHORTEN_SECONDS = 5.0
 
 
@@ -74,29 +79,28 @@ class ReverseSync:
         self._verifying = Sessions(settings.servers)
         self._lane_lock = threading.Lock()
         self._draining = threading.Event()
-        self._advance_at = self._shorten_at = 0.0
+        self._advance_at = self._shorten_at = self._limit_at = self._compare_at = 0.0
 
     def arm(self, capture: str | None = None) -> ArmReport:
         """Install fence and capture, fence the receiver, prove both with a canary.
 
-        Idempotent; arming again for other tables adds and removes them, and a table that is
-        added is copied whole by the next batch. A refusal changes nothing.
+        Idempotent; arming again for other tables adds and removes them. A table that is added,
+        or of which changes were not captured, is compared by checksum by the next batch, and what
+        differs is carried over. A refusal changes nothing.
 
         Args:
-            capture: the way to capture changes; `slot` is the one there is.
+            capture: the way to capture changes, `slot`, `changelog` or `diff`; None picks the
+                best that rights and versions allow.
 
         Raises:
-            ConfigurationError: another way was asked for.
+            ConfigurationError: there is no such way.
+            MissingRightError: the way that was asked for needs something that is missing.
             FailbackError: whatever `preflight.examine` or `arming.install` finds.
         """
-        if capture not in _WAYS:
-            raise ConfigurationError(
-                f"There is no way of capture {capture}.", "Leave it out, or write slot."
-            )
         settings, direction = self.settings, self._direction
         with self._alone() as sessions:
             sender, receiver = sessions[direction.sender], sessions[direction.receiver]
-            plan = preflight.examine(settings, sender, receiver)
+            plan = preflight.examine(settings, sender, receiver, capture)
             installed = arming.install(settings, plan, sender, receiver)
         fenced = self.raise_fence(direction.receiver, grace_seconds=1.0)
         flown = self.canary()
@@ -105,8 +109,8 @@ class ReverseSync:
             warnings.append(f"the fence of the {direction.receiver.value}: {fenced.detail}")
         return ArmReport(
             outcome=_worst(fenced.outcome, flown.outcome),
-            capture="slot",
-            why="logical decoding tells every commit and costs the writers nothing more",
+            capture=plan.choice.sender,
+            why=plan.choice.why,
             tables=installed.tables,
             slot=installed.slot,
             position=lsn_text(installed.lsn),
@@ -152,18 +156,29 @@ class ReverseSync:
             SchemaDriftError: the two schemas differ in a way that would lose data.
             TableRefusedError: the receiver refuses rows that the sender has.
         """
+        return self._batch()
+
+    def _batch(self, only: frozenset[str] = frozenset()) -> BatchReport:
+        """One continuous batch; see `batch.Order` for `only`."""
         if self._draining.is_set() or not self._lane_lock.acquire(blocking=False):
             return BatchReport(position="", skipped="another consumer holds the stream")
         try:
-            report = batch.run(
-                self._lane,
-                batch.Order(self.settings.object_name, limit=self.settings.batch_changes),
+            order = batch.Order(
+                self.settings.object_name,
+                limit=self.settings.batch_changes,
+                compare=bool(only) or time.monotonic() >= self._compare_at,
+                only=only,
             )
+            report = batch.run(self._lane, order)
+            if report.compared and not only:
+                pause = max(_COMPARE_SECONDS, _COMPARE_SHARE * report.seconds)
+                self._compare_at = time.monotonic() + pause
             if not report.skipped:
                 self._housekeeping()
             return report
         finally:
             self._lane_lock.release()
+            self._keep_limit()
 
     def drain(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
         """Batches until the receiver has all that the sender has committed by now.
@@ -252,7 +267,7 @@ class ReverseSync:
             return canary.fly(
                 sessions[self._direction.sender],
                 sessions[self._direction.receiver],
-                self.run_batch,
+                lambda: self._batch(frozenset([arming.CANARY])),
             )
 
     def verify(self, progress: Progress | None = None) -> VerifyReport:
@@ -338,6 +353,23 @@ class ReverseSync:
                 held = position.read(self._lane.writer, self._direction)
                 if held.receiver_lsn is None:
                     advance(self._lane.writer, held.receiver_slot, held.receiver_now)
+
+    def _keep_limit(self) -> None:
+        """Give the slot up where the estate wants the sender's disk to go first.
+
+        Also after a batch that failed: a receiver that is away is what makes the log grow. Never
+        while the sender is fenced: then the tail is all there is, and grows no more.
+        """
+        settings, now = self.settings, time.monotonic()
+        if settings.on_wal_limit != wal_limit.DROP_SLOT or now < self._limit_at:
+            return
+        self._limit_at = now + _LIMIT_SECONDS
+        with (
+            contextlib.suppress(FailbackError),
+            self._control.session(self._direction.sender) as sender,
+        ):
+            if fence.is_up(sender) is False:
+                wal_limit.enforce(sender, settings.object_name, settings.max_retained_wal_mb)
 
 
 def _worst(*outcomes: Outcome) -> Outcome:

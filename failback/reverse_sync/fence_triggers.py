@@ -84,7 +84,7 @@ def install(
         try:
             if guarded != wanted:
                 statements = _trigger_statements(table, always=always)
-                _patiently(connection, table, statements, patience_seconds)
+                patiently(connection, table, statements, patience_seconds)
             covered.append(f"{schema}.{name}")
         except MissingRightError:
             if not allow_at_the_door:
@@ -111,7 +111,7 @@ def remove(connection: Connection, tables: Sequence[NamedTable] = ()) -> tuple[s
     for schema, name, trigger in connection.execute(statement("fence_triggers")).fetchall():
         table = sql.Identifier(schema, name)
         drop = sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(trigger), table)
-        _patiently(connection, table, [drop], _INSTALL_SECONDS)
+        patiently(connection, table, [drop], _INSTALL_SECONDS)
         removed.append(f"{schema}.{name}")
     with connection.transaction():
         connection.execute(statement("fence_remove"))
@@ -157,7 +157,7 @@ def _trigger_statements(table: sql.Identifier, *, always: bool) -> list[sql.Comp
     ]
 
 
-def _patiently(
+def patiently(
     connection: Connection,
     table: sql.Identifier,
     statements: Sequence[sql.Composed],

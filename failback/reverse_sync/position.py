@@ -4,7 +4,8 @@ Changes when something else has to be remembered between two batches.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
@@ -41,6 +42,20 @@ class StreamPosition:
     """Tables to be copied whole by the next batch."""
     tables: str
     """A digest of the names of the armed tables."""
+    capture: str = "slot"
+    """How the sender's changes are captured: `slot`, `changelog` or `diff`."""
+    receiver_capture: str = "slot"
+    """How the receiver's own changes are found: `slot`, `changelog` or `none`."""
+    timeline: int | None = None
+    """Of the sender; a failover or a restore begins another one."""
+    applied: str | None = None
+    """The changelog's rows that this snapshot sees have been applied."""
+    acknowledged: int = 0
+    """The last batch that the sender was seen to have forgotten the changes of."""
+    unproven: Mapping[str, str] = field(default_factory=dict)
+    """Tables that may differ by more than what is captured, with why."""
+    proved_fenced: bool = False
+    """Both sides were compared and made equal while the sender was fenced."""
 
 
 def read(connection: Connection, direction: Direction) -> StreamPosition:
@@ -70,6 +85,13 @@ def read(connection: Connection, direction: Direction) -> StreamPosition:
         receiver_now=lsn_number(row[7]),
         copy_whole=frozenset(row[8]),
         tables=row[9],
+        capture=row[10],
+        receiver_capture=row[11],
+        timeline=row[12],
+        applied=row[13],
+        acknowledged=row[14],
+        unproven=row[15],
+        proved_fenced=row[16],
     )
 
 
@@ -82,16 +104,42 @@ def armed_names(connection: Connection, direction: Direction) -> tuple[str, ...]
 
 
 def write(
-    connection: Connection, direction: Direction, lsn: int, *, changes: int = 0, keys: int = 0
+    connection: Connection,
+    direction: Direction,
+    lsn: int,
+    *,
+    changes: int = 0,
+    keys: int = 0,
+    applied: str | None = None,
+    acknowledged: int | None = None,
+    proved_fenced: bool = False,
 ) -> None:
     """Move the position forward, in the transaction that applies what lies before it.
+
+    Args:
+        connection: in that transaction, on the receiver.
+        direction: the stream's.
+        lsn: the new position.
+        changes: captured changes that were applied, to be added up.
+        keys: distinct keys of them.
+        applied: the snapshot whose changelog rows have been applied; None leaves it.
+        acknowledged: the batch that the sender has acknowledged; None leaves it.
+        proved_fenced: both sides were compared in this batch, and the sender is fenced.
 
     Raises:
         SlotLostError: the receiver holds a later position already.
     """
     moved = connection.execute(
         statement("position_write"),
-        {"stream": direction.name, "lsn": lsn_text(lsn), "changes": changes, "keys": keys},
+        {
+            "stream": direction.name,
+            "lsn": lsn_text(lsn),
+            "changes": changes,
+            "keys": keys,
+            "applied": applied,
+            "acknowledged": acknowledged,
+            "proved_fenced": proved_fenced,
+        },
     )
     if moved.rowcount != 1:
         raise SlotLostError(
@@ -135,7 +183,8 @@ def mark_receiving(connection: Connection, direction: Direction) -> None:
     except NotArmedError:
         return
     connection.execute(
-        "UPDATE failback.stream SET receiver_lsn = NULL WHERE name = %s", [direction.name]
+        "UPDATE failback.stream SET receiver_lsn = NULL, proved_fenced = false WHERE name = %s",
+        [direction.name],
     )
 
 
@@ -193,6 +242,14 @@ def prefer(connection: Connection, wait_seconds: float) -> None:
 def unprefer(connection: Connection) -> None:
     """Take the announcement back."""
     connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", [_SPACE, _PRIORITY])
+
+
+def is_preferred(connection: Connection) -> bool:
+    """Whether a consumer with priority has announced itself."""
+    row = connection.execute(
+        "SELECT pg_try_advisory_xact_lock(%s, %s)", [_SPACE, _PRIORITY]
+    ).fetchone()
+    return row is None or not row[0]
 
 
 def _busy(seconds: float) -> SlotBusyError:

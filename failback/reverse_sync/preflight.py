@@ -13,13 +13,23 @@ from failback.errors import (
     TableRefusedError,
 )
 from failback.models.common import Side
-from failback.reverse_sync import fence, matching, position, publication, rights
+from failback.reverse_sync import (
+    changelog_triggers,
+    choosing,
+    fence,
+    matching,
+    position,
+    publication,
+    rights,
+)
 from failback.reverse_sync.catalogue import Table, read_named, read_tables
+from failback.reverse_sync.choosing import Choice
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.matching import TablePair
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.settings import SyncSettings
 from failback.reverse_sync.statements import statement
+from failback.reverse_sync.ways import CHANGELOG, SLOT
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Plan:
     """Tables that are armed already."""
     foreign: frozenset[str]
     """Tables of the receiver that failback does not own there."""
+    choice: Choice
+    """How changes are captured on each side."""
 
     @property
     def sent(self) -> tuple[Table, ...]:
@@ -56,10 +68,22 @@ class Plan:
         )
 
 
-def examine(settings: SyncSettings, sender: Connection, receiver: Connection) -> Plan:
+def examine(
+    settings: SyncSettings,
+    sender: Connection,
+    receiver: Connection,
+    capture: str | None = None,
+) -> Plan:
     """Check everything. Reads only.
 
+    Args:
+        settings: the estate's.
+        sender: a session in autocommit mode there.
+        receiver: a session in autocommit mode there.
+        capture: the way of capture that is asked for; None picks the best that is allowed.
+
     Raises:
+        ConfigurationError: there is no such way of capture.
         AlreadyArmedError: another estate has armed one of the databases, or has the slot.
         UnknownTablePatternError: a pattern matches no table.
         TableRefusedError: a table cannot be captured.
@@ -84,14 +108,43 @@ def examine(settings: SyncSettings, sender: Connection, receiver: Connection) ->
             f"`failback fence lift {direction.sender.value}` when it shall be live again.",
         )
     try:
-        held = position.read(receiver, direction)
-        # A table that was made anew since is in the publication no more, and has no history.
-        known = publication.published(sender, settings.object_name).intersection(
+        held: StreamPosition | None = position.read(receiver, direction)
+    except NotArmedError:
+        held = None
+    choice = choosing.choose(
+        sides,
+        direction.sender,
+        asked=capture,
+        before=None if held is None else held.capture,
+        slots_needed={
+            side: int(_slot(connection, settings.object_name) is None)
+            for side, connection in sides.items()
+        },
+    )
+    known: frozenset[str] = frozenset()
+    if held is not None:
+        # A table that was made anew since is captured no more, and has no history.
+        known = _captured(settings, held.capture, sender, tables).intersection(
             position.armed_names(receiver, direction)
         )
-    except NotArmedError:
-        held, known = None, frozenset()
-    return Plan(pairs, held, known, foreign)
+    return Plan(pairs, held, known, foreign, choice)
+
+
+def _captured(
+    settings: SyncSettings, way: str, sender: Connection, tables: tuple[Table, ...]
+) -> frozenset[str]:
+    """The tables of which every change is captured now."""
+    if way == SLOT:
+        return publication.published(sender, settings.object_name)
+    every = {table.qualified: table for table in tables}
+    if way == CHANGELOG:
+        lacking = frozenset(changelog_triggers.uncovered(sender, tables, always=True))
+        return frozenset(
+            name
+            for name, table in every.items()
+            if lacking.isdisjoint([name, *(part.qualified for part in table.partitions)])
+        )
+    return frozenset(every)
 
 
 def _check_rights(
@@ -101,10 +154,7 @@ def _check_rights(
     lacks: list[rights.Lack] = []
     foreign: tuple[str, ...] = ()
     for side, connection in sides.items():
-        ours = _slot(connection, settings.object_name) is not None
-        lacks += rights.server_lacks(
-            connection, side, settings.direction, slots_needed=0 if ours else 1
-        )
+        lacks += rights.server_lacks(connection, side, settings.direction)
         sending = side is settings.direction.sender
         tables = [pair.sent if sending else pair.received for pair in pairs]
         missing, not_owned = rights.table_lacks(connection, side, settings.direction, tables)

@@ -13,6 +13,7 @@ from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.statements import statement
 
+_OLDEST = 140_000
 _COLUMN_LISTS = 150_000
 
 
@@ -23,14 +24,52 @@ class Lack(NamedTuple):
     cure: str
 
 
-def server_lacks(
-    connection: Connection, side: Side, direction: Direction, *, slots_needed: int
-) -> list[Lack]:
-    """What the server and failback's role on it do not allow."""
+def server_lacks(connection: Connection, side: Side, direction: Direction) -> list[Lack]:
+    """What the server and failback's role on it do not allow, however changes are captured."""
     row = connection.execute(statement("rights_server")).fetchone()
     if row is None:
         return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
-    version, wal_level, replication, may_create, may_replicate, free_slots = row
+    version, _, _, may_create, may_replicate, _, _ = row
+    user = connection.info.user
+    lacks = []
+    if version < _OLDEST:
+        lacks.append(
+            Lack(
+                f"the {side.value} is PostgreSQL {version // 10_000}, which is too old",
+                f"Upgrade it to {_OLDEST // 10_000} or later",
+            )
+        )
+    if not may_create:
+        database = connection.info.dbname
+        lacks.append(
+            Lack(
+                f"{user} may not create objects in the database {database} of the {side.value}",
+                f"On the {side.value} run GRANT CREATE ON DATABASE {database} TO {user}",
+            )
+        )
+    if not may_replicate and side is direction.receiver:
+        lacks.append(
+            Lack(
+                f"{user} may not set session_replication_role on the {side.value}",
+                f"On the {side.value} run GRANT SET ON PARAMETER session_replication_role TO "
+                f"{user}",
+            )
+        )
+    return lacks
+
+
+def slot_lacks(connection: Connection, side: Side, *, slots_needed: int) -> list[Lack]:
+    """What keeps a slot from being used on a side; empty where it can be.
+
+    Args:
+        connection: any session there.
+        side: for messages.
+        slots_needed: how many slots have yet to be made.
+    """
+    row = connection.execute(statement("rights_server")).fetchone()
+    if row is None:
+        return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
+    version, wal_level, replication, _, _, free_slots, _ = row
     user = connection.info.user
     lacks = []
     if version < _COLUMN_LISTS:
@@ -54,22 +93,6 @@ def server_lacks(
                 f"On the {side.value} run ALTER ROLE {user} REPLICATION",
             )
         )
-    if not may_create:
-        database = connection.info.dbname
-        lacks.append(
-            Lack(
-                f"{user} may not create objects in the database {database} of the {side.value}",
-                f"On the {side.value} run GRANT CREATE ON DATABASE {database} TO {user}",
-            )
-        )
-    if not may_replicate and side is direction.receiver:
-        lacks.append(
-            Lack(
-                f"{user} may not set session_replication_role on the {side.value}",
-                f"On the {side.value} run GRANT SET ON PARAMETER session_replication_role TO "
-                f"{user}",
-            )
-        )
     if free_slots < slots_needed:
         lacks.append(
             Lack(
@@ -78,6 +101,23 @@ def server_lacks(
             )
         )
     return lacks
+
+
+def changelog_lacks(connection: Connection, side: Side) -> list[Lack]:
+    """What keeps a changelog from seeing every change on a side; empty where nothing does.
+
+    That failback owns the tables is checked for the fence's triggers already.
+    """
+    row = connection.execute(statement("rights_server")).fetchone()
+    if row is None or not row[6]:
+        return []
+    return [
+        Lack(
+            f"the {side.value} subscribes to {', '.join(row[6])}, whose apply workers fire no "
+            "statement triggers",
+            f"On the {side.value} run ALTER SUBSCRIPTION … DISABLE, or let a slot capture",
+        )
+    ]
 
 
 def table_lacks(

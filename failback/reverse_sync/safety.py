@@ -5,8 +5,10 @@ Changes when a rule does. The rules' names are part of the errors, so that they 
 
 from failback.errors import NotArmedError, SafetyRuleError, UnreachableError
 from failback.models.common import Side
-from failback.reverse_sync import conflicts, fence, position, tail
+from failback.reverse_sync import changelog, conflicts, fence, position, tail, ways
+from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.control import Control
+from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.settings import SyncSettings
 
 ONE_WRITER = "one_writer"
@@ -79,14 +81,36 @@ def _require_empty(settings: SyncSettings, control: Control, side: Side) -> None
             held = position.read(receiver, direction)
         except NotArmedError:
             return
-    known = held.lsn if side is direction.receiver else held.receiver_lsn
-    if known is None:  # the receiver has taken no writes of its own
-        return
     with control.session(side.other) as session:
-        found = tail.look(session, slot=held.slot, publication=settings.object_name, known=known)
-    copying = held.copy_whole if side is direction.receiver else frozenset()
-    if found.pending or copying:
+        if side is direction.receiver:
+            pending = _sender_pending(session, held)
+        else:
+            pending = _receiver_pending(session, held, settings.object_name)
+    if pending:
         raise SafetyRuleError(
             f"Rule {TAIL_DRAINED}: the {side.other.value} has changes that the {side.value} lacks.",
             "Drain the tail (`failback sync run`), or name who accepts its loss.",
         )
+
+
+def _sender_pending(sender: Connection, held: StreamPosition) -> bool:
+    """Whether the receiver may lack something; a comparison under the fence shows that not."""
+    if held.proved_fenced and fence.is_up(sender):
+        return False
+    return bool(
+        ways.of(held.capture).look(sender, held).pending or held.copy_whole or held.unproven
+    )
+
+
+def _receiver_pending(receiver: Connection, held: StreamPosition, publication: str) -> bool:
+    """Whether the receiver has changed rows itself that the sender lacks."""
+    if held.receiver_lsn is None:  # it has taken no writes of its own
+        return False
+    if held.receiver_capture == ways.SLOT:
+        known = held.receiver_lsn
+        return tail.look(
+            receiver, slot=held.receiver_slot, publication=publication, known=known
+        ).pending
+    if held.receiver_capture == ways.CHANGELOG:
+        return changelog.look(receiver, None).pending
+    return True  # nobody can tell

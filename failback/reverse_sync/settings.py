@@ -21,6 +21,8 @@ class SyncSettings:
     """Captured changes per batch; a larger transaction still goes as one."""
     parallel: int = 4
     max_retained_wal_mb: int = 10_240
+    on_wal_limit: str = "warn"
+    """`warn`, or `drop_slot`: give capture up before the sender's disk is full."""
     sequence_headroom: int = 1000
     source_writer_roles: tuple[str, ...] = ()
     target_writer_roles: tuple[str, ...] = ()
@@ -40,6 +42,7 @@ class SyncSettings:
             batch_changes=estate.data.batch_changes,
             parallel=estate.data.parallel,
             max_retained_wal_mb=estate.data.max_retained_wal_mb,
+            on_wal_limit=estate.data.on_wal_limit,
             sequence_headroom=estate.data.sequence_headroom,
             source_writer_roles=estate.source.writer_roles,
             target_writer_roles=estate.target.writer_roles,

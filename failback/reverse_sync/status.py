@@ -5,19 +5,23 @@ Changes when something else can block a rollback.
 
 from collections.abc import Mapping
 
-from failback.errors import FailbackError, NotArmedError, UnknownTablePatternError
+from failback.errors import NotArmedError, UnknownTablePatternError
 from failback.models.common import Side
 from failback.models.sync import Position, SyncStatus, TableProblem
-from failback.reverse_sync import capture, conflicts, fence, matching, position, publication, tail
+from failback.reverse_sync import (
+    capture_status,
+    conflicts,
+    fence,
+    matching,
+    position,
+    wal_limit,
+)
 from failback.reverse_sync.arming import CANARY
 from failback.reverse_sync.catalogue import Table, read_named, read_tables
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.settings import SyncSettings
-from failback.reverse_sync.statements import statement
-
-_MEBIBYTE = 1024 * 1024
 
 
 def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncStatus:
@@ -33,44 +37,41 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
     try:
         held = position.read(receiver, direction)
     except NotArmedError:
+        problems = _orphans(sessions, None)
         return SyncStatus(
             armed=False,
+            problems=tuple(problems),
             source_fenced=fences[Side.SOURCE],
             target_fenced=fences[Side.TARGET],
         )
     names = tuple(name for name in position.armed_names(receiver, direction) if name != CANARY)
-    problems, warnings = _tables(settings, sender, receiver, names)
+    problems, warnings = _tables(settings, sender, receiver, names, held.capture)
     problems += [
         TableProblem(table=name, problem="is to be copied whole by the next batch")
         for name in sorted(held.copy_whole)
     ]
-    slot_status, retained, lag_bytes = _slot(sender, held, problems, direction.sender)
-    cap = settings.max_retained_wal_mb * _MEBIBYTE
-    if retained is not None and retained > cap:
-        warnings.append(
-            f"The {direction.sender.value} keeps {retained // _MEBIBYTE} MiB of log for the slot, "
-            f"more than data.max_retained_wal_mb ({settings.max_retained_wal_mb})."
+    problems += [
+        TableProblem(
+            table=name,
+            problem=f"may differ, and is to be compared by checksum by the next batch: {why}",
+            cure="Run `failback sync run`",
         )
-    if slot_status == "unreserved":
-        warnings.append(
-            f"The {direction.sender.value} is about to remove log that the slot needs: the next "
-            "batch must come soon, or max_slot_wal_keep_size be raised."
-        )
-    lag_seconds = None
-    try:
-        found = tail.look(sender, slot=held.slot, publication=settings.object_name, known=held.lsn)
-    except FailbackError as error:
-        warnings.append(f"The lag is not known: {error}")
-    else:
-        lag_seconds = found.seconds
+        for name, why in sorted(held.unproven.items())
+    ]
+    problems += _orphans(sessions, held)
+    found = capture_status.read(settings, sessions, held)
+    problems += found.problems
+    warnings += found.warnings
     return SyncStatus(
         armed=True,
-        capture="slot",
+        capture=held.capture,
         position=Position(lsn=lsn_text(held.lsn), batch=held.batch, at=held.updated_at),
-        lag_seconds=lag_seconds,
-        lag_bytes=lag_bytes if lag_seconds != 0.0 else 0,
-        retained_wal_bytes=retained,
-        slot_status=slot_status,
+        lag_seconds=found.lag_seconds,
+        lag_bytes=found.lag_bytes,
+        retained_wal_bytes=found.retained,
+        captured_bytes=found.captured,
+        capture_lost=found.lost,
+        slot_status=found.slot_status,
         source_fenced=fences[Side.SOURCE],
         target_fenced=fences[Side.TARGET],
         tables=names,
@@ -81,7 +82,11 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
 
 
 def _tables(
-    settings: SyncSettings, sender: Connection, receiver: Connection, names: tuple[str, ...]
+    settings: SyncSettings,
+    sender: Connection,
+    receiver: Connection,
+    names: tuple[str, ...],
+    way: str,
 ) -> tuple[list[TableProblem], list[str]]:
     """What is wrong with the tables, and with the fences on them."""
     direction = settings.direction
@@ -109,17 +114,7 @@ def _tables(
         for name in sorted(set(names).difference(present))
     ]
     armed = [table for table in tables if table.qualified in names]
-    published = publication.published(sender, settings.object_name)
-    problems += [
-        TableProblem(
-            table=table.qualified,
-            problem=f"is not published on the {direction.sender.value}: it was made anew since "
-            "it was armed",
-            cure="Run `failback arm` again",
-        )
-        for table in armed
-        if table.qualified not in published
-    ]
+    problems += capture_status.uncaptured(settings, sender, way, armed)
     problems += matching.refusals(armed, direction.sender)
     counterparts = read_named(receiver, names)
     problems += matching.match(armed, counterparts, direction)[1]
@@ -142,19 +137,18 @@ def _unguarded(
     ]
 
 
-def _slot(
-    sender: Connection, held: StreamPosition, problems: list[TableProblem], side: Side
-) -> tuple[str, int | None, int | None]:
-    """(wal_status, retained bytes, bytes behind); a slot that is lost is a problem."""
-    slot = capture.read_slot(sender, held.slot)
-    try:
-        capture.check_slot(slot, held, side.value)
-    except FailbackError as error:
-        problems.append(TableProblem(table="(all)", problem=error.cause, cure=error.cure))
-    row = sender.execute(statement("status_slot"), {"slot": held.slot}).fetchone()
-    if row is None:
-        return "missing", None, None
-    behind = sender.execute(
-        "SELECT pg_wal_lsn_diff(%s::pg_lsn, %s::pg_lsn)::bigint", [row[3], lsn_text(held.lsn)]
-    ).fetchone()
-    return row[0] or "", row[2], max(0, behind[0]) if behind else None
+def _orphans(
+    sessions: Mapping[Side, Connection], held: StreamPosition | None
+) -> list[TableProblem]:
+    """Slots of ours that nobody advances: each fills its side's disk."""
+    return [
+        TableProblem(
+            table="(all)",
+            problem=f"the {side.value} has a slot {orphan.name} without a stream, which keeps"
+            f" {orphan.retained // wal_limit.MEBIBYTE} MiB of log, and from now on all "
+            "of it",
+            cure=f"On the {side.value} run {orphan.cure}",
+        )
+        for side, session in sessions.items()
+        for orphan in wal_limit.orphans(session, held)
+    ]

@@ -71,3 +71,19 @@ def look(connection: Connection, *, slot: str, publication: str, known: int) -> 
             return Tail(changes.changes > 0, changes.oldest, row[0], lsn_number(row[1]))
         # Nothing but known or own transactions so far: the rest has to be read.
         limit = None
+
+
+def unknown(connection: Connection, known: int) -> Tail:
+    """The tail of a side where no change is remembered: pending wherever its log has moved on.
+
+    Args:
+        connection: any session there.
+        known: the position up to which everything is known.
+    """
+    row = connection.execute(
+        "SELECT clock_timestamp(), pg_current_wal_insert_lsn()::text"
+    ).fetchone()
+    if row is None:
+        raise psycopg.InternalError("The server told no time.")
+    end = lsn_number(row[1])
+    return Tail(end > known, None, row[0], end)

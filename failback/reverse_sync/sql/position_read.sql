@@ -12,6 +12,15 @@ SELECT s.slot,
             WHERE t.stream = s.name AND t.copy_whole), '{}'),
        coalesce(
            (SELECT md5(string_agg(t.name, E'\n' ORDER BY t.name)) FROM failback.stream_table AS t
-            WHERE t.stream = s.name), '')
+            WHERE t.stream = s.name), ''),
+       s.capture,
+       s.receiver_capture,
+       s.timeline,
+       s.applied::text,
+       s.acknowledged,
+       coalesce(
+           (SELECT jsonb_object_agg(t.name, t.unproven) FROM failback.stream_table AS t
+            WHERE t.stream = s.name AND t.unproven <> ''), '{}'),
+       s.proved_fenced
 FROM failback.stream AS s
 WHERE s.name = %(stream)s

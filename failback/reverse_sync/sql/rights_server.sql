@@ -5,6 +5,12 @@ SELECT current_setting('server_version_num')::integer,
        has_database_privilege(current_database(), 'CREATE'),
        has_parameter_privilege('session_replication_role', 'SET'),
        current_setting('max_replication_slots')::integer
-           - (SELECT count(*) FROM pg_replication_slots)::integer
+           - (SELECT count(*) FROM pg_replication_slots)::integer,
+       ARRAY(
+           SELECT s.subname::text FROM pg_subscription AS s
+           WHERE s.subenabled
+             AND s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+           ORDER BY 1
+       )
 FROM pg_roles AS r
 WHERE r.rolname = current_user

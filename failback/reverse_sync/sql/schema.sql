@@ -47,3 +47,30 @@ CREATE TABLE IF NOT EXISTS failback.stream_table (
     copy_whole boolean NOT NULL DEFAULT false,
     PRIMARY KEY (stream, name)
 );
+
+-- How the sender's changes are captured, and what only some ways of it need.
+ALTER TABLE failback.stream
+    -- `slot`, `changelog` or `diff`; and how this side's own changes are found: `slot`,
+    -- `changelog` or `none`.
+    ADD COLUMN IF NOT EXISTS capture text NOT NULL DEFAULT 'slot',
+    ADD COLUMN IF NOT EXISTS receiver_capture text NOT NULL DEFAULT 'slot',
+    -- Of the sender when it was armed: a failover or a restore begins another one.
+    ADD COLUMN IF NOT EXISTS timeline bigint,
+    -- The changelog's rows that this snapshot sees have been applied.
+    ADD COLUMN IF NOT EXISTS applied pg_snapshot,
+    -- The last batch that the sender was seen to have forgotten the changes of.
+    ADD COLUMN IF NOT EXISTS acknowledged bigint NOT NULL DEFAULT 0,
+    -- Both sides were compared and made equal while the sender was fenced and still is.
+    ADD COLUMN IF NOT EXISTS proved_fenced boolean NOT NULL DEFAULT false;
+
+-- Why the two sides may differ in a table by more than what is captured; empty where they may
+-- not. Such a table is compared by checksum until a comparison has found it equal.
+ALTER TABLE failback.stream_table
+    ADD COLUMN IF NOT EXISTS unproven text NOT NULL DEFAULT '';
+
+-- Capture that was given up deliberately on this side, so that nobody takes it for an accident.
+CREATE TABLE IF NOT EXISTS failback.given_up (
+    slot text PRIMARY KEY,
+    reason text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);

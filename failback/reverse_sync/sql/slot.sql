@@ -2,7 +2,9 @@
 SELECT (SELECT system_identifier FROM pg_control_system()),
        s.slot_name IS NOT NULL,
        s.wal_status,
-       s.confirmed_flush_lsn::text
+       s.confirmed_flush_lsn::text,
+       ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint,
+       pg_current_wal_insert_lsn()::text
 FROM (VALUES (%(slot)s)) AS wanted (slot)
 LEFT JOIN pg_replication_slots AS s
     ON s.slot_name = wanted.slot AND s.database = current_database() AND s.plugin = 'pgoutput'

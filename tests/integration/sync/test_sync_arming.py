@@ -197,11 +197,17 @@ def test_arm_when_a_table_was_made_anew_then_it_is_noticed_and_copied_whole(
     assert engine.status().problems == ()
 
 
-def refused(pair: Any, error: type[FailbackError], match: str, **changed: Any) -> FailbackError:
+def refused(
+    pair: Any,
+    error: type[FailbackError],
+    match: str,
+    capture: str | None = None,
+    **changed: Any,
+) -> FailbackError:
     """Arming raises this error, and leaves both sides as they were."""
     before = objects(pair)
     with pytest.raises(error, match=match) as raised:
-        pair.engine(**changed).arm()
+        pair.engine(**changed).arm(capture)
     assert objects(pair) == before
     assert raised.value.cure
     assert "test-only" not in str(raised.value)
@@ -301,7 +307,7 @@ def test_arm_when_a_right_is_missing_then_it_is_refused_with_the_grant(
     with pair.admin(side) as admin:
         admin.execute(revoke)
         try:
-            error = refused(pair, MissingRightError, match)
+            error = refused(pair, MissingRightError, match, capture="slot")
         finally:
             admin.execute(restore)
     assert restore.partition(" ")[0] in error.cure
