@@ -194,7 +194,9 @@ def tables(draw: st.DrawFn, number: int) -> Table:
     names = ["id", '"Second"']
     key = tuple(Column(names[n], kind, nullable=False) for n, kind in enumerate(kinds))
     columns = tuple(
-        Column(f"c{n}" if n else '"C 0"', draw(st.sampled_from(sorted(VALUES))), draw(st.booleans()))
+        Column(
+            f"c{n}" if n else '"C 0"', draw(st.sampled_from(sorted(VALUES))), draw(st.booleans())
+        )
         for n in range(draw(st.integers(0, 4)))
     )
     shapes = ["", "", "hash"] + (["range"] if kinds[0] in _RANGES else [])

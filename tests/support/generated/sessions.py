@@ -150,33 +150,26 @@ def _statements(table: Table, step: Write) -> list[str]:
         # Now and then some columns stay as they are, large ones among them.
         if (step.value >> place) & 1 or place == step.value % max(1, len(table.written))
     )
-    match step.action:
-        case "insert":
-            return [_insert(table, [(key, step.value)])]
-        case "insert some":
-            return [_insert(table, [(key + n, step.value + n) for n in range(4)], skip=True)]
-        case "update":
-            return [f"UPDATE {name} SET {sets} WHERE {table.key_is(key)}"] if sets else []
-        case "update all":
-            return [f"UPDATE {name} SET {sets}"] if sets else []
-        case "move":
-            return [_move(table, key, other)]
-        case "swap":
-            # All that is not their key changes places: unique values as well.
-            aside = key + other + 1
-            return [
-                f"DELETE FROM {name} WHERE {table.key_is(aside)}",
-                _move(table, key, aside),
-                _move(table, other, key),
-                _move(table, aside, other),
-            ]
-        case "delete":
-            return [f"DELETE FROM {name} WHERE {table.key_is(key)}"]
-        case "delete all":
-            return [f"DELETE FROM {name}"]
-        case "truncate":
-            return [f"TRUNCATE {name} CASCADE"]
-    raise AssertionError(step)
+    # All that is not their key changes places: unique values as well.
+    aside = key + other + 1
+    swap = [
+        f"DELETE FROM {name} WHERE {table.key_is(aside)}",
+        _move(table, key, aside),
+        _move(table, other, key),
+        _move(table, aside, other),
+    ]
+    update = f"UPDATE {name} SET {sets}"
+    return {
+        "insert": [_insert(table, [(key, other)])],
+        "insert some": [_insert(table, [(key + n, other + n) for n in range(4)], skip=True)],
+        "update": [f"{update} WHERE {table.key_is(key)}"] if sets else [],
+        "update all": [update] if sets else [],
+        "move": [_move(table, key, other)],
+        "swap": swap,
+        "delete": [f"DELETE FROM {name} WHERE {table.key_is(key)}"],
+        "delete all": [f"DELETE FROM {name}"],
+        "truncate": [f"TRUNCATE {name} CASCADE"],
+    }[step.action]
 
 
 def _move(table: Table, key: int, to: int) -> str:
@@ -194,10 +187,7 @@ def _insert(table: Table, rows: list[tuple[int, int]], *, skip: bool = False) ->
             ", ".join(
                 (
                     *table.key_values(key),
-                    *(
-                        column.literal(value + place)
-                        for place, column in enumerate(table.written)
-                    ),
+                    *(column.literal(value + place) for place, column in enumerate(table.written)),
                 )
             )
         )

@@ -52,7 +52,7 @@ KEYS: Mapping[str, Kind] = MappingProxyType(
         ),
         "date": Kind("date", ("2024-02-29", "infinity", "-infinity", "0001-01-01", "1999-12-31")),
         "inet": Kind("inet", ("10.0.0.1", "10.0.0.1/8", "::1", "192.168.0.0/16", "fe80::1/64")),
-        "mood": Kind("mood", ("low", "high", "It's odd, \"quoted\"", "middle")),
+        "mood": Kind("mood", ("low", "high", 'It\'s odd, "quoted"', "middle")),
         "int[]": Kind("int[]", ("{}", "{1}", "{NULL}", "{{1,2},{3,4}}", "[2:3]={1,2}")),
         "jsonb": Kind("jsonb", ('{"a": 1}', '{"a": 1.0}', "null", "[]", '"x"', "[1, [2]]")),
         "char(3)": Kind("char(3)", ("a", "a ", "abc", "", "b")),

@@ -4,9 +4,9 @@ Tables are made and armed anew only when an example has others than the one befo
 """
 
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -47,20 +47,18 @@ class World:
         self._databases: DatabasePair | None = None
         self._schema: Schema | None = None
         self._admins: dict[Side, psycopg.Connection[Any]] = {}
+        self._engines: dict[int, ReverseSync] = {}
         self.settings: SyncSettings | None = None
-        self.arming_seconds = 0.0
 
     @contextmanager
     def armed(self, schema: Schema) -> Iterator["Estate"]:
         """An estate with these tables, empty and armed; made anew after a failure."""
         try:
             if schema != self._schema:
-                began = time.monotonic()
                 self._make(schema)
-                self.arming_seconds += time.monotonic() - began
             assert self._databases is not None
             assert self.settings is not None
-            estate = Estate(self._databases, self.settings, self._admins, schema)
+            estate = Estate(self._databases, self.settings, self._admins, self._engines, schema)
             try:
                 yield estate
                 estate.empty()
@@ -72,6 +70,7 @@ class World:
 
     def close(self) -> None:
         """Drop the databases."""
+        self._give_engines_back()
         for admin in self._admins.values():
             admin.close()
         self._admins = {}
@@ -121,7 +120,13 @@ class World:
             target_dsn=databases.target_dsn,
         )
 
+    def _give_engines_back(self) -> None:
+        for engine in self._engines.values():
+            engine.close()
+        self._engines.clear()
+
     def _clear(self) -> None:
+        self._give_engines_back()
         assert self.settings is not None
         assert self._schema is not None
         engine = ReverseSync(self.settings)
@@ -141,6 +146,7 @@ class Estate:
         databases: both sides.
         settings: the engine's.
         admins: a superuser's session on each side.
+        engines: by how many changes they take at once; examples after this one go on with them.
         schema: its tables.
     """
 
@@ -149,6 +155,7 @@ class Estate:
         databases: DatabasePair,
         settings: SyncSettings,
         admins: dict[Side, psycopg.Connection[Any]],
+        engines: dict[int, ReverseSync],
         schema: Schema,
     ) -> None:
         self._databases = databases
@@ -162,13 +169,22 @@ class Estate:
             for number in range(4)
         ]
         self._fenced = False
-        self.engine = ReverseSync(settings)
+        self._engines = engines
+        self._limit = settings.batch_changes
         self.compared = 0
         self.refused = 0
 
+    @property
+    def engine(self) -> ReverseSync:
+        """The engine at work."""
+        if self._limit not in self._engines:
+            changed = replace(self._settings, batch_changes=self._limit)
+            self._engines[self._limit] = ReverseSync(changed)
+        return self._engines[self._limit]
+
     def run(self, history: History) -> None:
         """Take the steps, then the end that every history has: fence, drain, compare, lift."""
-        self._restart(history.limit)
+        self._limit = history.limit
         for step in history.steps:
             match step:
                 case Write():
@@ -179,7 +195,7 @@ class Estate:
                     if self._prepared:
                         self._sessions[0].finish_prepared(commit=step.commit)
                 case Engine():
-                    self._ask(step.action, history.limit)
+                    self._ask(step.action)
         for session in self._sessions:
             session.finish(commit=True)
         while self._prepared:
@@ -194,6 +210,7 @@ class Estate:
             self._admins[Side.TARGET].execute(
                 sql.SQL("TRUNCATE {} CASCADE").format(_quoted(table.name))
             )
+        self._limit = self._settings.batch_changes
         self._drain()
         assert not any(self._contents(Side.SOURCE).values())
 
@@ -202,7 +219,6 @@ class Estate:
         for session in self._sessions:
             session.close()
             self.refused += len(session.refused)
-        self.engine.close()
 
     def _write(self, step: Write) -> None:
         session = self._sessions[step.session]
@@ -213,7 +229,7 @@ class Estate:
             news = session.refused[before:]
             assert not news or news[-1] in {"25006", "55P03"}, news
 
-    def _ask(self, action: str, limit: int) -> None:
+    def _ask(self, action: str) -> None:
         match action:
             case "batch":
                 report = self._unblocked(self.engine.run_batch)
@@ -227,20 +243,17 @@ class Estate:
             case "verify":
                 self._unblocked(self.engine.verify)
             case "restart":
-                self._restart(limit)
+                self._restart()
             case "fence":
                 self._fence()
                 self._prove()
             case "lift":
                 self._lift()
 
-    def _restart(self, limit: int) -> None:
+    def _restart(self) -> None:
         """As if the process had ended, and another one had been started."""
         self.engine.close()
-        self.engine = ReverseSync(self._changed(limit))
-
-    def _changed(self, limit: int) -> SyncSettings:
-        return replace(self._settings, batch_changes=limit)
+        del self._engines[self._limit]
 
     def _drain(self) -> None:
         report = self._unblocked(lambda: self.engine.drain(_ENGINE_SECONDS))
@@ -309,26 +322,14 @@ class Estate:
         """What the engine answers. Where it waits for a TRUNCATE, that transaction commits."""
         if not self._exclusive():
             return work()
-        found: list[T] = []
-        raised: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                found.append(work())
-            except BaseException as error:  # handed to the test's thread
-                raised.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        deadline = time.monotonic() + _ENGINE_SECONDS
-        while thread.is_alive() and time.monotonic() < deadline:
-            thread.join(0.02)
-            if self._admins[Side.TARGET].execute(_BLOCKED).fetchone() is not None:
-                self._free()
-        assert not thread.is_alive(), "the engine waits for what no session of the history holds"
-        if raised:
-            raise raised[0]
-        return found[0]
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(work)
+            deadline = time.monotonic() + _ENGINE_SECONDS
+            while not answer.done() and time.monotonic() < deadline:
+                wait([answer], 0.02)
+                if self._admins[Side.TARGET].execute(_BLOCKED).fetchone() is not None:
+                    self._free()
+            return answer.result(timeout=0)
 
     def _free(self) -> None:
         for session in self._sessions:
