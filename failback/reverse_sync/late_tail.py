@@ -4,9 +4,9 @@ Changes when a conflict is recognised or treated in another way. In the batch's 
 the receiver:
 
 1. the rows with changed keys are locked, so that nobody changes them until the commit;
-2. the receiver's own log is read: whoever changed one of those rows before has committed by
-   then, and is found there, since the moment the receiver began to take writes. Transactions of
-   failback carry a marker and are left out;
+2. what the receiver changed itself is read: whoever changed one of those rows before has
+   committed by then, and is found, since the moment the receiver began to take writes. Where it
+   cannot be found, every late row that differs counts as changed on both sides;
 3. rows that both sides changed are parked with both images, and the receiver's version stays;
 4. the others become what the sender has: deleted, updated in place or inserted. A row that does
    not fit, because somebody took its key or a unique value meanwhile, is parked too: the table's
@@ -24,16 +24,15 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from failback.errors import SlotLostError
 from failback.models.common import Side
-from failback.reverse_sync import capture
+from failback.reverse_sync import own_changes
 from failback.reverse_sync.apply import Applied, Work, names, rows_of, select_rows
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.images import image
 from failback.reverse_sync.lane import Armed, Lane
 from failback.reverse_sync.matching import TablePair, key_condition
-from failback.reverse_sync.pgoutput import Changes, Decoder, Keys, Relation, lsn_number
+from failback.reverse_sync.pgoutput import Keys
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.staging import binary_blocks, text_blocks
 from failback.reverse_sync.statements import statement
@@ -65,6 +64,7 @@ class LateTail:
         held: the stream's position, with the moment the receiver began to take writes.
         armed: the armed tables.
         publication: the publication's name, the same on both sides.
+        binary_keys: whether changed keys came in binary form.
         complete: whether the stream was read to the reader's snapshot.
         pulse: called while rows flow; raises to stop.
     """
@@ -73,6 +73,7 @@ class LateTail:
     held: StreamPosition
     armed: Armed
     publication: str
+    binary_keys: bool
     complete: bool
     pulse: Callable[[], None]
 
@@ -89,7 +90,7 @@ class LateTail:
             TornError: a row does not fit, and not all of the stream was read.
             SlotLostError: what the receiver changed cannot be told any more.
         """
-        tables = [_LateTable(self.lane, work, self.armed.binary_keys) for work in works]
+        tables = [_LateTable(self.lane, work, self.binary_keys) for work in works]
         for table in tables:
             with refusing(table.work):
                 table.stage()
@@ -97,7 +98,14 @@ class LateTail:
         # In one order for everybody, so that two of us cannot wait for each other.
         for table in sorted(tables, key=lambda each: each.pair.received.oid):
             table.lock()
-        changes = self._own_changes()
+        found = own_changes.find(
+            self.lane,
+            self.held,
+            self.armed,
+            publication=self.publication,
+            binary=self.binary_keys,
+        )
+        changes = found.changes
         truncated = {self._pair_name(oid) for oid in changes.truncated}
         late = Late({}, 0, 0)
         for table in tables:
@@ -106,42 +114,13 @@ class LateTail:
                 for keys in changes.keys
                 if self._pair_name(keys.relation.oid) == table.pair.qualified
             ]
-            table.find(own, truncated=table.pair.qualified in truncated)
+            table.find(own, truncated=found.unknown or table.pair.qualified in truncated)
             with refusing(table.work):
                 late.applied[table.pair.qualified] = table.apply(complete=self.complete)
             parked = table.park()
             late = Late(late.applied, late.conflicts + sum(parked), late.parked + len(parked))
             self.pulse()
         return late
-
-    def _own_changes(self) -> Changes:
-        """The keys that the receiver changed itself since it takes writes."""
-        observer, held = self.lane.observer, self.held
-        receiver = self.lane.direction.receiver.value
-        slot = capture.read_slot(observer, held.receiver_slot)
-        since = held.receiver_lsn or 0
-        if not slot.exists or slot.wal_status == "lost" or (slot.confirmed or 0) > since:
-            raise SlotLostError(
-                f"The slot {held.receiver_slot} of the {receiver} does not tell any more what "
-                f"the {receiver} changed since it takes writes.",
-                "Compare both sides (`failback sync verify`) and settle the differences by hand.",
-            )
-        # A commit that released a lock may not be on disk yet, where the slot is read from.
-        capture.flush(observer)
-        row = observer.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
-        return capture.peek(
-            observer,
-            slot=held.receiver_slot,
-            publication=self.publication,
-            upto=lsn_number(row[0]) if row else 0,
-            limit=None,
-            binary=self.armed.binary_keys,
-            decoder=Decoder(self._key_columns, lambda _: True, known=since),
-        )
-
-    def _key_columns(self, relation: Relation) -> tuple[str, ...] | None:
-        name = self._pair_name(relation.oid)
-        return None if name is None else self.armed.pairs[name].key
 
     def _pair_name(self, oid: int) -> str | None:
         """The armed table that a relation of the receiver belongs to."""
