@@ -233,6 +233,23 @@ class VerifyReport(Payload):
         return sum(table.different for table in self.tables)
 
 
+class LedgerReport(Payload):
+    """A pass over the ledger while the migration is live. A chunk is a range of a table's keys."""
+
+    verified: int = 0
+    """Chunks that both sides agreed on in this pass."""
+    differing: int = 0
+    """Chunks that were looked at and were not equal: changes on their way, or worse."""
+    dirty: int = 0
+    """Chunks that are not known to be equal now, and would be read inside the fence."""
+    clean: int = 0
+    """Chunks that are known to be equal."""
+    oldest_at: datetime | None = None
+    """When the clean chunk that was read longest ago was."""
+    seconds: float = 0.0
+    detail: str = ""
+
+
 class Conflict(Payload):
     """A row changed on both sides after the flip. The source's version stays in place."""
 

@@ -14,6 +14,7 @@ from failback.reverse_sync import (
     changelog_triggers,
     conflicts,
     fence,
+    ledger,
     position,
     publication,
     slots,
@@ -118,6 +119,7 @@ def _prepare(connection: Connection, settings: SyncSettings) -> None:
     with connection.transaction():
         connection.execute(statement("schema"))
         conflicts.install(connection)
+        ledger.install(connection)
         connection.execute(
             "INSERT INTO failback.estate (name) VALUES (%s) ON CONFLICT DO NOTHING",
             [settings.estate],

@@ -370,7 +370,16 @@ class _Batch:
             self.order.pulse()
             with _refusing(work, torn=torn):
                 applied[work.pair.qualified] = carrier.carry(work)
+            self._mark(work)
         return applied
+
+    def _mark(self, work: Work) -> None:
+        """The ledger does not know any more that both sides hold these rows."""
+        if work.whole or work.pair.keyless:
+            self.lane.marks.whole([work.pair.qualified])
+        else:
+            keys = self.lane.write_keys.name(work.pair.received)
+            self.lane.marks.keys(work.pair.received, work.pair.key, keys)
 
     def _carry_late(self, works: list[Work], *, torn: bool) -> Late:
         """The receiver takes writes: what it changed itself stays."""
@@ -383,6 +392,7 @@ class _Batch:
             complete=not torn,
             pulse=self.order.pulse,
         )
+        self.lane.marks.whole([work.pair.qualified for work in works])
         try:
             return tail.carry(works, lambda work: _refusing(work, torn=torn))
         except TornError as error:

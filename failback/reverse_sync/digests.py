@@ -159,13 +159,20 @@ class Comparison:
         comma = sql.SQL(", ")
         if len(columns) == 1:
             starts = _cast(sql.Literal([bound[0] for bound in bounds]), f"{columns[0].type_name}[]")
-            return sql.SQL("width_bucket({}, {})").format(columns[0].identifier, starts)
+            return sql.SQL("width_bucket({}, {})").format(
+                sortable(columns[0], columns[0].identifier), starts
+            )
         rows = comma.join(
-            _row([_cast(sql.Literal(v), c.type_name) for v, c in zip(b, columns, strict=True)])
-            for b in bounds
+            _row(
+                [
+                    sortable(column, _cast(sql.Literal(value), column.type_name))
+                    for value, column in zip(bound, columns, strict=True)
+                ]
+            )
+            for bound in bounds
         )
         return sql.SQL("width_bucket({}, ARRAY[{}])").format(
-            _row([column.identifier for column in columns]), rows
+            _row([sortable(column, column.identifier) for column in columns]), rows
         )
 
     def bounds(self, parts: int, percent: float) -> sql.Composed:
@@ -310,6 +317,13 @@ def agreed_form(connections: Sequence[Connection]) -> Form:
     query = sql.SQL(statement("digest_probe")).format(seed=sql.Literal(_SEEDS[0]))
     hashes = {connection.execute(query).fetchall()[0][0] for connection in connections}
     return Form.BINARY if len(hashes) == 1 else Form.TEXT
+
+
+def sortable(column: Column, value: sql.Composable) -> sql.Composable:
+    """A key's value as chunks sort it: texts by bytes, as both sides do where chunks are used."""
+    if column.base_type.removeprefix("pg_catalog.") in _TEXTS:
+        return sql.SQL('{} COLLATE "C"').format(value)
+    return value
 
 
 def _ordered(column: Column, bytewise: frozenset[str]) -> bool:

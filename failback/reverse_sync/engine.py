@@ -20,6 +20,7 @@ from failback.models.sync import (
     DisarmReport,
     DrainReport,
     FenceReport,
+    LedgerReport,
     SyncStatus,
     VerifyReport,
 )
@@ -36,18 +37,18 @@ from failback.reverse_sync import (
     sequences,
     settling,
     status,
-    verify,
     wal_limit,
+    watch,
 )
 from failback.reverse_sync.capture import advance
-from failback.reverse_sync.catalogue import OWN_SCHEMA, read_named, read_tables
+from failback.reverse_sync.catalogue import OWN_SCHEMA
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.control import Control
 from failback.reverse_sync.lane import Lane
 from failback.reverse_sync.pgoutput import lsn_text
+from failback.reverse_sync.proving import EXAMPLES, Proving
 from failback.reverse_sync.pulse import Progress, Pulse
 from failback.reverse_sync.rereading import shorten
-from failback.reverse_sync.sessions import Sessions
 from failback.reverse_sync.settings import SyncSettings
 
 _ADVANCE_SECONDS = 10.0
@@ -76,9 +77,9 @@ class ReverseSync:
         self._control = Control(settings.servers)
         self._looking = Control(settings.servers)
         self._lane = Lane(settings.servers, settings.direction)
-        self._verifying = Sessions(settings.servers)
         self._lane_lock = threading.Lock()
         self._draining = threading.Event()
+        self._proving = Proving(settings, self._draining)
         self._advance_at = self._shorten_at = self._limit_at = self._compare_at = 0.0
 
     def arm(self, capture: str | None = None) -> ArmReport:
@@ -144,7 +145,7 @@ class ReverseSync:
         """Open sessions and read catalogues, so that the next call starts at once."""
         with self._control.both(), self._looking.both(), self._lane_lock:
             self._lane.warm()
-        self._verifying.warm()
+        self._proving.warm()
 
     def run_batch(self) -> BatchReport:
         """Carry one batch over; stands aside, and says so, where another consumer is at work.
@@ -270,28 +271,38 @@ class ReverseSync:
                 lambda: self._batch(frozenset([arming.CANARY])),
             )
 
-    def verify(self, progress: Progress | None = None) -> VerifyReport:
+    def verify(
+        self, progress: Progress | None = None, *, cold: bool = False, examples: int = EXAMPLES
+    ) -> VerifyReport:
         """Compare both sides: rows, digests, foreign keys, business rules.
 
-        Everything that the configuration names is compared, armed or not.
+        Everything that the configuration names is compared, armed or not. Where the ledger says
+        that both sides agreed on a part of a table and nothing has changed it since, that part is
+        not read again; see `ledgered` for what it takes to be trusted.
+
+        Args:
+            progress: called about every second, and for each table; may raise to stop.
+            cold: read everything.
+            examples: so many keys of differing rows are named for each table.
 
         Raises:
             UnknownTablePatternError: a pattern matches no table.
         """
-        settings, direction = self.settings, self._direction
-        with self._looking.both() as sessions:
-            sent = read_tables(sessions[direction.sender], settings.include, settings.exclude)
-            received = read_named(sessions[direction.receiver], (table.qualified for table in sent))
-        tables = {direction.sender: sent, direction.receiver: tuple(received.values())}
-        return verify.verify(
-            settings.servers,
-            tables[Side.SOURCE],
-            tables[Side.TARGET],
-            settings.rules,
-            progress=progress,
-            parallel=settings.parallel,
-            sessions=self._verifying,
-        )
+        return self._proving.verify(progress, cold=cold, examples=examples)
+
+    def verify_some(self, budget_seconds: float) -> LedgerReport:
+        """Verify some of what is not known to be equal, and then what was read longest ago.
+
+        For the time between batches: stands aside for whoever has priority on the stream, and
+        takes no lock that a writer would wait for.
+
+        Args:
+            budget_seconds: about so long it may take.
+
+        Raises:
+            NotArmedError: nothing is armed.
+        """
+        return self._proving.verify_some(budget_seconds)
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
         """Parked conflicts, oldest first."""
@@ -306,7 +317,7 @@ class ReverseSync:
         """Give the sessions back; the next call opens new ones."""
         self._control.close()
         self._looking.close()
-        self._verifying.close()
+        self._proving.close()
         with self._lane_lock:
             self._lane.close()
 
@@ -351,7 +362,7 @@ class ReverseSync:
             self._advance_at = now + _ADVANCE_SECONDS
             with contextlib.suppress(NotArmedError, SlotBusyError):
                 held = position.read(self._lane.writer, self._direction)
-                if held.receiver_lsn is None:
+                if held.receiver_lsn is None and not watch.is_kept(self._lane.writer, held):
                     advance(self._lane.writer, held.receiver_slot, held.receiver_now)
 
     def _keep_limit(self) -> None:

@@ -16,6 +16,7 @@ from failback.reverse_sync import position
 from failback.reverse_sync.catalogue import read_named
 from failback.reverse_sync.connections import Connection, Servers
 from failback.reverse_sync.direction import Direction
+from failback.reverse_sync.ledger import Marks
 from failback.reverse_sync.matching import TablePair, match, refuse
 from failback.reverse_sync.pgoutput import Relation
 from failback.reverse_sync.staging import Staging
@@ -76,6 +77,7 @@ class Lane:
         self._staging: dict[str, Staging] = {}
         self._armed: Armed | None = None
         self._others: set[int] = set()
+        self._marks: tuple[Connection, Marks] | None = None
 
     @property
     def reader(self) -> Connection:
@@ -106,6 +108,14 @@ class Lane:
     def write_keys(self) -> Staging:
         """The writer's key tables."""
         return self._staged("writer")
+
+    @property
+    def marks(self) -> Marks:
+        """Marks in the ledger what the writer changes."""
+        writer = self.writer
+        if self._marks is None or self._marks[0] is not writer:
+            self._marks = writer, Marks(writer, self.direction.name)
+        return self._marks[1]
 
     def armed(self, names: Callable[[], tuple[str, ...]], digest: str) -> Armed:
         """The armed tables, read again only when others are armed.

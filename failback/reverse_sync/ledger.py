@@ -21,7 +21,7 @@ from psycopg import sql
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.differences import Cut
-from failback.reverse_sync.digests import Digest, Key
+from failback.reverse_sync.digests import Digest, Key, sortable
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.statements import statement
 
@@ -107,6 +107,18 @@ def clean_chunks(
         row[0]: Agreed(row[0], row[1], Digest(row[2], int(row[3]), int(row[4])))
         for row in rows.fetchall()
     }
+
+
+def oldest(
+    connection: Connection, stream: str, *, limit: int = 1000
+) -> tuple[tuple[str, int, int], ...]:
+    """Clean chunks as (table, chunk, marks), those first that were looked at longest ago."""
+    rows = connection.execute(
+        "SELECT name, chunk, marks FROM failback.ledger"
+        " WHERE stream = %s AND verified_marks = marks ORDER BY verified_at, name, chunk LIMIT %s",
+        [stream, limit],
+    )
+    return tuple(rows.fetchall())
 
 
 def cut(connection: Connection, stream: str, name: str, identity: str, parts: Cut) -> None:
@@ -268,8 +280,8 @@ def _place(table: Table, key: Sequence[str]) -> sql.Composed:
     columns = [table.column(name) for name in key]
     comma = sql.SQL(", ")
     values = [sql.Identifier(f"b{place}") for place, _ in enumerate(columns)]
-    casts = [_cast(v, c.type_name) for v, c in zip(values, columns, strict=True)]
-    keys = [sql.Identifier("k", column.name) for column in columns]
+    casts = [sortable(c, _cast(v, c.type_name)) for v, c in zip(values, columns, strict=True)]
+    keys = [sortable(column, sql.Identifier("k", column.name)) for column in columns]
     one = len(columns) == 1
     return sql.SQL(
         "width_bucket({}, (SELECT array_agg({} ORDER BY n) FROM marked AS m"

@@ -14,7 +14,7 @@ from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.digests import Comparison, agreed_form, compared
 from failback.reverse_sync.foreign_keys import ForeignKey, read_foreign_keys
-from failback.reverse_sync.sessions import Snapshot
+from failback.reverse_sync.sessions import Sessions, Snapshot
 from failback.reverse_sync.statements import statement
 
 Tables = Mapping[Side, Sequence[Table]]
@@ -71,6 +71,15 @@ class Catalogues:
                 self._prepared = _prepare(sessions, self._load(sessions), stamps)
             self._stamps = stamps
         return self._prepared
+
+    def warm(self, sessions: Sessions) -> None:
+        """Read both catalogues, so that the next comparison need not."""
+        with (
+            sessions.lock,
+            Snapshot(sessions, Side.TARGET) as target,
+            Snapshot(sessions, Side.SOURCE) as source,
+        ):
+            self.prepare({Side.SOURCE: source, Side.TARGET: target})
 
     def forget(self) -> None:
         """Read everything again at the next comparison, sizes as well."""

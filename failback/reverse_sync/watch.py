@@ -7,7 +7,7 @@ Changes when such changes are found in another way. Both are told by the sides' 
   whose transactions carry a marker. Only the tables that are published there are told of.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from failback.errors import SlotLostError
@@ -16,10 +16,20 @@ from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.digests import Key
 from failback.reverse_sync.direction import Direction
-from failback.reverse_sync.pgoutput import Changes, Decoder, Relation, fields, lsn_number, lsn_text
+from failback.reverse_sync.pgoutput import (
+    Changes,
+    Decoder,
+    Relation,
+    Snapshot,
+    fields,
+    lsn_number,
+    lsn_text,
+)
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.statements import statement
 
+# A pass that is so far behind goes on no more: the log must not be kept for it for ever.
+_MOST_BEHIND = 256 * 2**20
 MANY_KEYS = 20_000
 """From so many changed keys on, a table counts as changed anywhere."""
 
@@ -63,7 +73,7 @@ def unapplied(
     upto = _flushed(session)
     if upto <= held.lsn:
         return Touched()
-    return _read(session, held.slot, publication, tables, since=held.lsn, upto=upto)
+    return _read(session, held.slot, publication, tables, since=held.lsn, upto=upto)[0]
 
 
 def foreign(
@@ -91,9 +101,30 @@ def foreign(
             f"The slot {held.receiver_slot} of the {receiver} was made anew or moved since the "
             "ledger was kept."
         )
+    row = session.execute("SELECT pg_current_snapshot()::text").fetchone()
+    snapshot = Snapshot.parse(row[0] if row else "1:1:")
     upto = _flushed(session)
-    slot_name, since = held.receiver_slot, watched[1]
-    return _read(session, slot_name, publication, tables, since=since, upto=upto), upto
+    found, barrier = _read(
+        session,
+        held.receiver_slot,
+        publication,
+        tables,
+        since=watched[1],
+        upto=upto,
+        sees=snapshot.sees,
+    )
+    # A commit that is in the log and that nobody sees yet has to be told again.
+    return found, upto if barrier is None else min(upto, barrier)
+
+
+def is_kept(session: Connection, held: StreamPosition) -> bool:
+    """Whether a rolling pass searches the receiver's log, so that nobody else may move its slot."""
+    if not ledger.is_installed(session):
+        return False
+    row = session.execute(
+        "SELECT watched::text FROM failback.ledger_watch WHERE slot = %s", [held.receiver_slot]
+    ).fetchone()
+    return row is not None and held.receiver_now - lsn_number(row[0]) < _MOST_BEHIND
 
 
 def begin(session: Connection, held: StreamPosition, direction: Direction) -> None:
@@ -108,7 +139,10 @@ def begin(session: Connection, held: StreamPosition, direction: Direction) -> No
         ).fetchall()
     ]
     ledger.mark_whole(session, direction.name, names)
-    _set_watched(session, held, direction, held.receiver_now)
+    confirmed = capture.read_slot(session, held.receiver_slot).confirmed
+    session.execute("DELETE FROM failback.ledger_watch WHERE stream = %s", [direction.name])
+    if confirmed is not None:
+        _set_watched(session, held, direction, confirmed)
 
 
 def settle(
@@ -170,8 +204,12 @@ def _read(
     *,
     since: int,
     upto: int,
-) -> Touched:
-    """The net changes of a slot between two positions, with keys as texts."""
+    sees: Callable[[int], bool] = lambda _: True,
+) -> tuple[Touched, int | None]:
+    """The net changes of a slot between two positions, with keys as texts.
+
+    With them comes where the first transaction commits that is not seen, if there is one.
+    """
     by_oid = {}
     for table in tables:
         by_oid[table.oid] = table
@@ -188,9 +226,9 @@ def _read(
         upto=upto,
         limit=None,
         binary=False,
-        decoder=Decoder(key_columns, lambda _: True, known=since),
+        decoder=Decoder(key_columns, sees, known=since),
     )
-    return _touched(changes, by_oid)
+    return _touched(changes, by_oid), changes.barrier
 
 
 def _touched(changes: Changes, by_oid: Mapping[int, Table]) -> Touched:
