@@ -17,7 +17,7 @@ from failback.models.requests import (
     VerifyDataRequest,
 )
 from failback.models.sync import BatchReport, DrainReport, FenceReport, VerifyReport
-from failback.ports import ReverseSyncEngine
+from failback.ports import Evidence, ReverseSyncEngine
 
 _LATE_DRAIN_SECONDS = 20.0
 """One stretch of the late drain; between stretches fences are looked at again."""
@@ -32,10 +32,12 @@ class DatabaseActivities:
 
     Args:
         engine: the engine of the estate.
+        evidence: keeps the certificate of an exact verification; None keeps none.
     """
 
-    def __init__(self, engine: ReverseSyncEngine) -> None:
+    def __init__(self, engine: ReverseSyncEngine, evidence: Evidence | None = None) -> None:
         self._engine = engine
+        self._evidence = evidence
 
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
@@ -75,9 +77,23 @@ class DatabaseActivities:
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def verify_data(self, request: VerifyDataRequest) -> VerifyReport:
-        """Compare rows, digests, foreign keys and business rules of both sides."""
+        """Compare rows, digests, foreign keys and business rules of both sides.
+
+        What was exact and equal is certified. A certificate that cannot be written fails nothing.
+        """
         report = self._engine.verify(heartbeat)
-        return report.model_copy(update={"attempts": activity.info().attempt})
+        certificate, detail = "", report.detail
+        if self._evidence is not None and report.exact and report.outcome is Outcome.SUCCEEDED:
+            attested = self._evidence.certify(report, request.rollback_id)
+            certificate = attested.path
+            detail = " ".join(part for part in (detail, attested.detail) if part)
+        return report.model_copy(
+            update={
+                "attempts": activity.info().attempt,
+                "certificate": certificate,
+                "detail": detail,
+            }
+        )
 
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
@@ -140,7 +156,7 @@ class DatabaseActivities:
                 }
             )
             heartbeat(batch.position)
-            behind = not batch.caught_up and not batch.skipped
+            behind = not (batch.caught_up or batch.skipped or batch.stopped)
             pause = 0.0 if behind else request.interval_seconds - (time.monotonic() - began)
             if pause > 0:
                 activity.wait_for_cancelled_sync(pause)

@@ -37,6 +37,14 @@ class CanaryReport(Payload):
     detail: str = ""
 
 
+class TableProblem(Payload):
+    """Something about one table that stops it, with what to run."""
+
+    table: str
+    problem: str
+    cure: str = ""
+
+
 class ArmReport(Payload):
     """What arming found, installed and proved."""
 
@@ -48,6 +56,8 @@ class ArmReport(Payload):
     slot: str = ""
     position: str = ""
     canary: CanaryReport | None = None
+    problems: tuple[TableProblem, ...] = ()
+    """Tables that were asked for and are not carried over, with what to run."""
     warnings: tuple[str, ...] = ()
 
 
@@ -55,14 +65,6 @@ class DisarmReport(Payload):
     """What disarming removed, by name."""
 
     removed: tuple[str, ...] = ()
-
-
-class TableProblem(Payload):
-    """Something about one table that stops it, with what to run."""
-
-    table: str
-    problem: str
-    cure: str = ""
 
 
 class SyncStatus(Payload):
@@ -113,6 +115,8 @@ class BatchReport(Payload):
     """Rows newly parked, because the receiving side changed them as well."""
     parked: int = 0
     """Changed keys that were not applied: newly parked or parked already."""
+    stopped: tuple[TableProblem, ...] = ()
+    """Tables that were left out, with why; their changes are looked for when they go on."""
     compared: tuple[str, ...] = ()
     """Tables that were compared by checksum, because changes of them were not captured."""
 

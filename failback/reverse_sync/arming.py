@@ -62,7 +62,8 @@ def install(
         publication.identify(receiver, plan.owned)
     if identified:
         warnings.append(f"replica identity was set for {', '.join(identified)}, until disarmed")
-    fence.install(sender, (*plan.sent, *_canary(sender)), always=True)
+    # What is not carried over must not be written either, once the rollback has fenced the sender.
+    fence.install(sender, (*plan.sent, *plan.refused, *_canary(sender)), always=True)
     guarded = fence.install(
         receiver, (*plan.received, *_canary(receiver)), always=False, allow_at_the_door=True
     )

@@ -22,22 +22,22 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from failback.errors import (
-    FailbackError,
     SchemaDriftError,
     SlotBusyError,
     SlotLostError,
-    TableRefusedError,
 )
-from failback.models.sync import BatchReport
-from failback.reverse_sync import capture, fence, position, ways
+from failback.models.common import Side
+from failback.models.sync import BatchReport, TableProblem
+from failback.reverse_sync import capture, fence, position, stopped, ways
 from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
 from failback.reverse_sync.capture import Horizon
-from failback.reverse_sync.lane import Armed, Lane, UnknownRelation, fingerprints
+from failback.reverse_sync.lane import Armed, KeyChanged, Lane, UnknownRelation, fingerprints
 from failback.reverse_sync.late_tail import Late, LateTail, TornError
 from failback.reverse_sync.pgoutput import (
     MARKER,
     Changes,
     Keys,
+    ProtocolError,
     lsn_text,
 )
 from failback.reverse_sync.position import StreamPosition
@@ -46,6 +46,12 @@ from failback.reverse_sync.statements import statement
 from failback.reverse_sync.ways import Captured
 
 _ATTEMPTS = 4
+_REFUSALS = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.ProgrammingError,
+    psycopg.NotSupportedError,
+)
 _MOST_DIFFERENCES = 200_000
 """Beyond so many differing keys of a table it is copied whole."""
 
@@ -54,8 +60,16 @@ class _Stale(Exception):  # noqa: N818 - not an error: the batch begins again
     """A catalogue changed under the batch."""
 
 
-class _Refused(Exception):  # noqa: N818 - turned into the operator's error after the rollback
-    """The receiver refused rows of the table in its argument."""
+class _Refused(Exception):  # noqa: N818 - becomes _Stopped after the rollback
+    """A side refused to read or to take rows of the table in its argument."""
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error: the batch begins again without the table
+    """The table of the problem in its argument cannot be carried over for now."""
+
+    def __init__(self, problem: TableProblem) -> None:
+        self.problem = problem
+        super().__init__(problem.table)
 
 
 class _Torn(Exception):  # noqa: N818 - not an error: the batch begins again
@@ -96,8 +110,7 @@ def run(lane: Lane, order: Order) -> BatchReport:
         NotArmedError: nothing is armed.
         SlotLostError: changes may be missing.
         SlotBusyError: another consumer kept the stream.
-        SchemaDriftError: the two schemas differ in a way that would lose data.
-        TableRefusedError: the receiver refuses rows that the sender has.
+        SchemaDriftError: schemas change all the time.
     """
     limit = order.limit
     attempts = 0
@@ -110,6 +123,11 @@ def run(lane: Lane, order: Order) -> BatchReport:
         except _Stale:
             attempts += 1
             lane.forget()
+        except KeyChanged as changed:
+            lane.stop(_key_changed(changed.args[0]))
+        except _Stopped as found:
+            # Each table is stopped once, so this ends by itself.
+            lane.stop(found.problem)
         except _Torn:
             attempts += 1
             # More of the stream makes the rows fit; all of it always does.
@@ -129,11 +147,11 @@ def _attempt(lane: Lane, order: Order, limit: int | None) -> BatchReport:
             return BatchReport(position="", skipped="another consumer holds the stream")
         report = _Batch(lane, order, limit, position.read(lane.writer, lane.direction)).carry()
     except _Refused as refused:
-        cause = refused.__cause__
+        cause, side = refused.__cause__, _refusing_side(lane)
         _abandon(lane)
         if not isinstance(cause, psycopg.Error):
             raise
-        raise _refusal(lane, str(refused), cause) from cause
+        raise _Stopped(_refusal(lane, str(refused), side, cause)) from cause
     except psycopg.errors.TransactionRollback as error:
         # A deadlock or a serialization failure: the other one went first.
         _abandon(lane)
@@ -202,6 +220,8 @@ class _Batch:
                 acknowledged=captured.acknowledged,
                 proved_fenced=proved,
             )
+        if {name: each.problem for name, each in self.armed.stopped.items()} != self.held.stopped:
+            stopped.keep(self.lane.writer, self.lane.direction, self.armed.stopped)
         self.lane.writer.execute("COMMIT")
         self._committed(horizon, captured)
         return BatchReport(
@@ -211,12 +231,13 @@ class _Batch:
             rows=sum(each.inserted for each in late.applied.values()),
             deleted=sum(each.deleted for each in late.applied.values()),
             by_table={work.pair.qualified: work.count for work in works},
-            caught_up=reached >= horizon.lsn and not captured.cut,
+            caught_up=reached >= horizon.lsn and not captured.cut and not self.armed.stopped,
             lag_seconds=max(0.0, (horizon.at - changes.oldest).total_seconds())
             if changes.oldest
             else 0.0,
             conflicts=late.conflicts,
             parked=late.parked,
+            stopped=tuple(self.armed.stopped.values()),
             compared=tuple(sorted(each.pair.qualified for each in unlike)),
         )
 
@@ -280,7 +301,7 @@ class _Batch:
             Whether both sides hold the same rows of all tables, and the sender stands still.
 
         Raises:
-            TableRefusedError: a table still differs: something changes rows as they are written.
+            _Stopped: a table still differs: something changes rows as they are written.
         """
         names = sorted(self.unproven)
         if not names:
@@ -299,12 +320,14 @@ class _Batch:
                 if not each.equal
             )
         if left:
-            table = left[0].pair.qualified
-            raise TableRefusedError(
-                f"Rows of {table} still differ after they were carried over to the "
-                f"{self.lane.direction.receiver.value}.",
-                "Look for what changes them there: a trigger that is ENABLE ALWAYS, or a rule. "
-                "`failback sync verify` names the rows.",
+            receiver = self.lane.direction.receiver.value
+            raise _Stopped(
+                TableProblem(
+                    table=left[0].pair.qualified,
+                    problem=f"still differs after its rows were carried over to the {receiver}",
+                    cure="Look for what changes them there: a trigger that is ENABLE ALWAYS, or a "
+                    "rule; `failback sync verify` names the rows",
+                )
             )
         if self.held.unproven:
             self.lane.writer.execute(
@@ -312,7 +335,7 @@ class _Batch:
                 " WHERE stream = %s AND name = ANY (%s) AND unproven <> ''",
                 [self.lane.direction.name, names],
             )
-        return self.still and len(names) == len(self.armed.pairs)
+        return self.still and len(names) == len(self.armed.pairs) and not self.armed.stopped
 
     def _works(self, changes: Changes, unlike: tuple[Unlike, ...]) -> list[Work]:
         """What to do, by table. A table that was truncated is copied whole."""
@@ -348,11 +371,12 @@ class _Batch:
         else:
             late = self._carry_late(works, torn=torn)
         self._check_rewritten(works)
-        if self.held.copy_whole:
+        copied = self.held.copy_whole.intersection(self.armed.pairs)
+        if copied:
             writer.execute(
                 "UPDATE failback.stream_table SET copy_whole = false"
                 " WHERE stream = %s AND name = ANY (%s) AND copy_whole",
-                [self.lane.direction.name, list(self.held.copy_whole)],
+                [self.lane.direction.name, list(copied)],
             )
         return late
 
@@ -437,8 +461,10 @@ def _refusing(work: Work, *, torn: bool) -> Iterator[None]:
         if torn:
             raise _Torn from error
         raise _Refused(work.pair.qualified) from error
-    except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
+    except _REFUSALS as error:
         raise _Refused(work.pair.qualified) from error
+    except ProtocolError as error:
+        raise _Stopped(_key_changed(work.pair.qualified)) from error
 
 
 def _abandon(lane: Lane) -> None:
@@ -466,18 +492,43 @@ def _explained(lane: Lane, error: psycopg.Error) -> Exception:
     return lane.servers.explained(side, error)
 
 
-def _refusal(lane: Lane, table: str, error: psycopg.Error) -> Exception:
-    """Why rows of a table were refused: most often because the schemas differ by now."""
+def _refusing_side(lane: Lane) -> Side:
+    """Whose statement failed: the sender's, or else the receiver's, which then has no rows."""
+    if lane.reader.info.transaction_status is TransactionStatus.INERROR:
+        return lane.direction.sender
+    return lane.direction.receiver
+
+
+def _refusal(lane: Lane, table: str, side: Side, error: psycopg.Error) -> TableProblem:
+    """Why rows of a table were refused.
+
+    Raises:
+        _Stale: the schemas differ by now, which the next attempt sees.
+    """
+    why = (error.diag.message_primary or str(error)).rstrip(".")
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return _explained(lane, error)
+        sending = side is lane.direction.sender
+        user = lane.servers.user(side)
+        return TableProblem(
+            table=table,
+            problem=f"may not be {'read' if sending else 'written'} on the {side.value}: {why}",
+            cure=f"On the {side.value} run GRANT SELECT{'' if sending else ', INSERT, DELETE'} "
+            f"ON {table} TO {user}",
+        )
     lane.forget()
-    try:
-        lane.armed(lambda: position.armed_names(lane.writer, lane.direction), "")
-    except FailbackError as drift:
-        return drift
-    receiver = lane.direction.receiver.value
-    return TableRefusedError(
-        f"The {receiver} refuses rows of {table} that the {lane.direction.sender.value} has: "
-        f"{error.diag.message_primary or error}.",
-        f"Change what refuses them on the {receiver}; nothing was lost, the batch comes again.",
+    names = position.armed_names(lane.writer, lane.direction)
+    if table in lane.armed(lambda: names, "").stopped:
+        raise _Stale from error
+    return TableProblem(
+        table=table,
+        problem=f"has rows that the {side.value} refuses: {why}",
+        cure=f"Change what refuses them on the {side.value}; nothing is lost meanwhile",
+    )
+
+
+def _key_changed(table: str) -> TableProblem:
+    return TableProblem(
+        table=table,
+        problem="is keyed by other columns than when it was armed",
+        cure="Run `failback arm` again",
     )

@@ -100,6 +100,10 @@ class Column:
     has_default: bool
     is_array: bool
     """Whether the column's type is an array, or a domain over one."""
+    expression: str = ""
+    """What a generated column is computed by, as the server writes it."""
+    shape: tuple[str, ...] = ()
+    """The parts of a composite base type, and the checks of a domain."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -169,6 +173,8 @@ class Table:
     unlogged: bool
     has_foreign_key: bool
     """Whether a foreign key leads from or to the table."""
+    rules: tuple[str, ...] = ()
+    """What may refuse a row: unique indexes, exclusion and check constraints, and foreign keys."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -250,6 +256,8 @@ def _column(row: tuple[Any, ...]) -> Column:
         identity=row[11] != "",
         has_default=row[12],
         is_array=row[13],
+        expression=row[14],
+        shape=tuple(row[15]),
     )
 
 
@@ -279,6 +287,7 @@ def _table(
         owned=row[7],
         unlogged=row[4],
         has_foreign_key=row[8],
+        rules=tuple(row[10]),
     )
 
 

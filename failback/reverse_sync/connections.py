@@ -107,6 +107,10 @@ class Servers:
             raise self.explained(side, error) from error
         return connection
 
+    def user(self, side: Side) -> str:
+        """Whom failback connects as."""
+        return str(self._parameters(side).get("user") or "failback's role")
+
     def describe(self, side: Side) -> str:
         """`source database app on db.example.org:5432 as user failback`, for messages."""
         parameters = self._parameters(side)

@@ -33,6 +33,8 @@ def run(
     wanted = _wanted(lane)
     reports: list[BatchReport] = []
     reached = 0
+    # What was cured since the last batch shall not wait: this may be the last drain.
+    lane.retry()
     position.prefer(lane.writer, _remaining(deadline))
     try:
         while reached < wanted and (not reports or time.monotonic() < deadline):
@@ -55,7 +57,8 @@ def run(
     finally:
         if not lane.writer.closed:
             position.unprefer(lane.writer)
-    done = reached >= wanted
+    stopped = reports[-1].stopped if reports else ()
+    done = reached >= wanted and not stopped
     return DrainReport(
         outcome=Outcome.SUCCEEDED if done else Outcome.INCONCLUSIVE,
         position=lsn_text(reached),
@@ -67,7 +70,8 @@ def run(
         conflicts=sum(report.conflicts for report in reports),
         lag_before_seconds=reports[0].lag_seconds if reports else None,
         detail=_detail(
-            reports, "" if done else f"The deadline of {deadline_seconds:g} s passed first."
+            reports,
+            "" if reached >= wanted else f"The deadline of {deadline_seconds:g} s passed first.",
         ),
     )
 
@@ -76,7 +80,12 @@ def _detail(reports: Sequence[BatchReport], late: str) -> str:
     """What there is to say about a drain besides its numbers."""
     compared = {table for report in reports for table in report.compared}
     said = f"{len(compared)} tables were compared by checksum." if compared else ""
-    return " ".join(filter(None, (late, said)))
+    without = (
+        "; ".join(f"{each.table} {each.problem} ({each.cure})" for each in reports[-1].stopped)
+        if reports
+        else ""
+    )
+    return " ".join(filter(None, (late, said, without and f"Left out: {without}.")))
 
 
 def _wanted(lane: Lane) -> int:

@@ -109,13 +109,18 @@ class ReverseSync:
         if fenced.outcome is not Outcome.SUCCEEDED:
             warnings.append(f"the fence of the {direction.receiver.value}: {fenced.detail}")
         return ArmReport(
-            outcome=_worst(fenced.outcome, flown.outcome),
+            outcome=_worst(
+                fenced.outcome,
+                flown.outcome,
+                Outcome.FAILED if plan.problems else Outcome.SUCCEEDED,
+            ),
             capture=plan.choice.sender,
             why=plan.choice.why,
             tables=installed.tables,
             slot=installed.slot,
             position=lsn_text(installed.lsn),
             canary=flown,
+            problems=plan.problems,
             warnings=tuple(warnings),
         )
 

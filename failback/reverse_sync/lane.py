@@ -4,23 +4,27 @@ Changes when a batch needs another session, or something else is kept between ba
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from failback.errors import SchemaDriftError
 from failback.models.common import Side
+from failback.models.sync import TableProblem
 from failback.reverse_sync import position
 from failback.reverse_sync.catalogue import read_named
 from failback.reverse_sync.connections import Connection, Servers
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.ledger import Marks
-from failback.reverse_sync.matching import TablePair, match, refuse
+from failback.reverse_sync.matching import TablePair, match, refusals
 from failback.reverse_sync.pgoutput import Relation
 from failback.reverse_sync.staging import Staging
 from failback.reverse_sync.statements import statement
+
+_LOOK_AGAIN_SECONDS = 2.0
+_TRY_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Armed:
     """Fingerprints of the sender's tables by oid."""
     received: Mapping[int, str]
     """Fingerprints of the receiver's tables by oid."""
+    stopped: Mapping[str, TableProblem] = field(default_factory=dict)
+    """Armed tables that cannot be carried over for now, with why; they are no pairs."""
 
     @property
     def binary_keys(self) -> bool:
@@ -50,9 +56,12 @@ class Armed:
 
         Raises:
             UnknownRelation: the catalogues were read before there was such a relation.
+            KeyChanged: the stream does not carry what the table is keyed by now.
         """
         pair = self.by_oid.get(relation.oid)
         if pair is not None:
+            if not frozenset(pair.key).issubset(relation.columns):
+                raise KeyChanged(pair.qualified)
             return pair.key
         if relation.oid not in self.others:
             raise UnknownRelation(relation.oid)
@@ -61,6 +70,10 @@ class Armed:
 
 class UnknownRelation(Exception):  # noqa: N818 - not an error: catalogues are read again
     """The stream tells of a relation, by its oid, that the catalogues did not have."""
+
+
+class KeyChanged(Exception):  # noqa: N818 - not an error of the batch: the table is stopped
+    """The stream tells changes of the table in its argument by another key than it has now."""
 
 
 class Lane:
@@ -77,6 +90,8 @@ class Lane:
         self._staging: dict[str, Staging] = {}
         self._armed: Armed | None = None
         self._others: set[int] = set()
+        self._refused: dict[str, tuple[TableProblem, float]] = {}
+        self._again_at = 0.0
         self._marks: tuple[Connection, Marks] | None = None
 
     @property
@@ -118,14 +133,24 @@ class Lane:
         return self._marks[1]
 
     def armed(self, names: Callable[[], tuple[str, ...]], digest: str) -> Armed:
-        """The armed tables, read again only when others are armed.
-
-        Raises:
-            SchemaDriftError: a table is missing, or differs so that data would be lost.
-        """
+        """The armed tables, read again when others are armed or a stopped one may be cured."""
+        if self._armed is not None and self._armed.stopped and time.monotonic() >= self._again_at:
+            self.forget()
         if self._armed is None or self._armed.digest != digest:
             self._armed = self._read_armed(names(), digest)
+            self._again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
         return self._armed
+
+    def stop(self, problem: TableProblem) -> None:
+        """Leave a table out whose rows were refused; it is tried again after a while."""
+        self._refused[problem.table] = problem, time.monotonic() + _TRY_AGAIN_SECONDS
+        self.forget()
+
+    def retry(self) -> None:
+        """Try stopped tables again now."""
+        if self._refused or (self._armed is not None and self._armed.stopped):
+            self._refused.clear()
+            self.forget()
 
     def forget(self, relation: int | None = None) -> None:
         """Read catalogues again at the next use.
@@ -159,7 +184,6 @@ class Lane:
 
         Raises:
             NotArmedError: nothing is armed.
-            SchemaDriftError: a table is missing, or differs so that data would be lost.
         """
         held = position.read(self.writer, self.direction)
         armed = self.armed(lambda: position.armed_names(self.writer, self.direction), held.tables)
@@ -181,28 +205,45 @@ class Lane:
         self._armed = None
 
     def _read_armed(self, names: tuple[str, ...], digest: str) -> Armed:
+        """Each armed table is a pair, or stopped: nothing that one lacks stops the others."""
+        now = time.monotonic()
+        self._refused = {n: each for n, each in self._refused.items() if each[1] > now}
+        stopped = {name: each[0] for name, each in self._refused.items()}
         sent = read_named(self.helper, names)
         received = read_named(self.writer, names)
-        gone = [name for name in names if name not in sent]
-        if gone:
-            raise SchemaDriftError(
-                f"The {self.direction.sender.value} has no table {', '.join(gone)} any more.",
-                "Exclude it and run `failback arm` again, or create it anew.",
-            )
+        sender = self.direction.sender
+        for name in names:
+            if name not in sent:
+                stopped[name] = TableProblem(
+                    table=name,
+                    problem=f"does not exist on the {sender.value} any more",
+                    cure="Exclude it and run `failback arm` again, or create it anew",
+                )
         pairs, problems = match(sent.values(), received, self.direction)
-        refuse(problems, SchemaDriftError)
+        for problem in (*problems, *refusals(sent.values(), sender)):
+            stopped.setdefault(problem.table, problem)
+        pairs = tuple(pair for pair in pairs if pair.qualified not in stopped)
         by_oid = {}
         for pair in pairs:
             by_oid[pair.sent.oid] = pair
             for partition in pair.sent.partitions:
                 by_oid[partition.oid] = pair
+        # Changes of a stopped table are not taken: it is compared whole when it goes on.
+        ignored = {table.oid for name, table in sent.items() if name in stopped}
+        ignored.update(
+            partition.oid
+            for name, table in sent.items()
+            if name in stopped
+            for partition in table.partitions
+        )
         return Armed(
             digest=digest,
             pairs={pair.qualified: pair for pair in pairs},
             by_oid=by_oid,
-            others=frozenset(self._others.difference(by_oid)),
+            others=frozenset(self._others.union(ignored).difference(by_oid)),
             sent=fingerprints(self.helper, [pair.sent.oid for pair in pairs]),
             received=fingerprints(self.writer, [pair.received.oid for pair in pairs]),
+            stopped=stopped,
         )
 
     def _session(self, name: str) -> Connection:

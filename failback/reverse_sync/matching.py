@@ -3,7 +3,6 @@
 Changes when another difference between two schemas can be carried over, or has to be refused.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,21 +11,10 @@ from psycopg import sql
 from failback.errors import SchemaDriftError, TableRefusedError
 from failback.models.common import Side
 from failback.models.sync import TableProblem
+from failback.reverse_sync import drift
 from failback.reverse_sync.catalogue import Column, Table
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.pgoutput import WholeRow
-
-# Receiver types that hold every value of the sender's type; such a table travels as text.
-_WIDER = frozenset(
-    {
-        ("pg_catalog.int2", "pg_catalog.int4"),
-        ("pg_catalog.int2", "pg_catalog.int8"),
-        ("pg_catalog.int4", "pg_catalog.int8"),
-        ("pg_catalog.varchar", "pg_catalog.text"),
-        ("pg_catalog.text", "pg_catalog.varchar"),
-    }
-)
-_MODIFIER = re.compile(r"\((\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -144,9 +132,9 @@ def match(
     for table in sent:
         counterpart = received.get(table.qualified)
         found = (
-            [_missing_table(table, direction.receiver)]
+            [drift.missing_table(table, direction.receiver)]
             if counterpart is None
-            else _drift(table, counterpart, direction)
+            else drift.differences(table, counterpart, direction)
         )
         if counterpart is None or found:
             problems.extend(found)
@@ -169,86 +157,6 @@ def refuse(
     cause = "; ".join(f"{each.table} {each.problem}" for each in problems)
     cures = dict.fromkeys(each.cure for each in problems if each.cure)
     raise error(f"{cause}.", f"{'; '.join(cures)}." if cures else "")
-
-
-def _missing_table(table: Table, receiver: Side) -> TableProblem:
-    return TableProblem(
-        table=table.qualified,
-        problem=f"does not exist on the {receiver.value}",
-        cure=f"Create {table.qualified} on the {receiver.value} as pg_dump --schema-only "
-        f"--table={table.qualified} of the {receiver.other.value} writes it, or exclude it",
-    )
-
-
-def _drift(sent: Table, received: Table, direction: Direction) -> list[TableProblem]:
-    """Differences between two tables that would lose or change data."""
-    name, here, there = sent.qualified, direction.receiver.value, direction.sender.value
-    known = {column.name: column for column in received.columns}
-    problems = []
-
-    def problem(text: str, cure: str) -> None:
-        problems.append(TableProblem(table=name, problem=text, cure=cure))
-
-    for column in sent.columns:
-        counterpart = known.pop(column.name, None)
-        quoted = column.identifier.as_string()
-        if counterpart is None:
-            problem(
-                f"lacks the column {column.name} on the {here}",
-                f"On the {here} run ALTER TABLE {name} ADD COLUMN {quoted} {column.type_name}",
-            )
-        elif not counterpart.generated and not _holds(column, counterpart):
-            problem(
-                f"has {column.name} as {counterpart.type_name} on the {here} and as "
-                f"{column.type_name} on the {there}",
-                f"On the {here} run ALTER TABLE {name} ALTER COLUMN {quoted} TYPE "
-                f"{column.type_name}",
-            )
-        elif missing := [label for label in column.labels if label not in counterpart.labels]:
-            problem(
-                f"has values of {column.name} on the {there} that {column.base_type} on the "
-                f"{here} lacks: {', '.join(missing)}",
-                f"On the {here} run ALTER TYPE {counterpart.base_type} ADD VALUE '{missing[0]}'",
-            )
-        elif counterpart.not_null and not column.not_null and not counterpart.generated:
-            problem(
-                f"allows NULL in {column.name} on the {there} and not on the {here}",
-                f"On the {here} run ALTER TABLE {name} ALTER COLUMN {quoted} DROP NOT NULL",
-            )
-    for column in known.values():
-        if not column.generated:
-            problem(
-                f"has the column {column.name} on the {here} alone, whose values would be lost",
-                f"Add the column on the {there}, or drop it on the {here}",
-            )
-    if not problems and sent.key and frozenset(sent.key) not in received.unique_keys:
-        columns = ", ".join(column.identifier.as_string() for column in sent.key_columns)
-        problem(
-            f"has no unique index over its key ({columns}) on the {here}",
-            f"On the {here} run ALTER TABLE {name} ADD PRIMARY KEY ({columns})",
-        )
-    return problems
-
-
-def _holds(sent: Column, received: Column) -> bool:
-    """Whether every value of the sender's column fits the receiver's and stays the same."""
-    if sent.type_name == received.type_name:
-        return True
-    if sent.is_array != received.is_array:
-        return False
-    same = sent.base_type == received.base_type
-    if not same and (sent.base_type, received.base_type) not in _WIDER:
-        return False
-    allowed, given = _length(received), _length(sent)
-    if allowed is None:
-        return "(" not in received.type_name
-    return given is not None and given <= allowed and received.base_type == "pg_catalog.varchar"
-
-
-def _length(column: Column) -> int | None:
-    """The one modifier of a type such as `character varying(40)`."""
-    found = _MODIFIER.search(column.type_name)
-    return int(found.group(1)) if found else None
 
 
 def _same_form(sent: Column, received: Column) -> bool:

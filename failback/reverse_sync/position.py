@@ -54,6 +54,8 @@ class StreamPosition:
     """The last batch that the sender was seen to have forgotten the changes of."""
     unproven: Mapping[str, str] = field(default_factory=dict)
     """Tables that may differ by more than what is captured, with why."""
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    """Tables that batches leave out for now, with why."""
     proved_fenced: bool = False
     """Both sides were compared and made equal while the sender was fenced."""
 
@@ -92,6 +94,7 @@ def read(connection: Connection, direction: Direction) -> StreamPosition:
         acknowledged=row[14],
         unproven=row[15],
         proved_fenced=row[16],
+        stopped=row[17],
     )
 
 

@@ -13,6 +13,7 @@ from failback.errors import (
     TableRefusedError,
 )
 from failback.models.common import Side
+from failback.models.sync import TableProblem
 from failback.reverse_sync import (
     changelog_triggers,
     choosing,
@@ -45,11 +46,17 @@ class Plan:
     """Tables of the receiver that failback does not own there."""
     choice: Choice
     """How changes are captured on each side."""
+    problems: tuple[TableProblem, ...] = ()
+    """Tables that cannot be carried over as they are; they stop no other."""
+    kept: tuple[Table, ...] = ()
+    """Those of them, as the sender has them, whose changes have been captured and still are."""
+    refused: tuple[Table, ...] = ()
+    """All of them that failback owns on the sender: a fence must cover them as well."""
 
     @property
     def sent(self) -> tuple[Table, ...]:
-        """The tables as the sender has them."""
-        return tuple(pair.sent for pair in self.pairs)
+        """The tables to be captured, as the sender has them."""
+        return (*(pair.sent for pair in self.pairs), *self.kept)
 
     @property
     def received(self) -> tuple[Table, ...]:
@@ -86,8 +93,8 @@ def examine(
         ConfigurationError: there is no such way of capture.
         AlreadyArmedError: another estate has armed one of the databases, or has the slot.
         UnknownTablePatternError: a pattern matches no table.
-        TableRefusedError: a table cannot be captured.
-        SchemaDriftError: the receiver's schema would lose or change data.
+        TableRefusedError: no table is left, and one cannot be captured.
+        SchemaDriftError: no table is left, because the receiver's schema would lose data.
         MissingRightError: a right or a server setting is missing.
         FenceUpError: the sender is fenced: a rollback is at work, or was.
     """
@@ -96,10 +103,14 @@ def examine(
     for side, connection in sides.items():
         _check_owner(connection, side, settings)
     tables = read_tables(sender, settings.include, settings.exclude)
-    matching.refuse(matching.refusals(tables, direction.sender), TableRefusedError)
+    refused = matching.refusals(tables, direction.sender)
     counterparts = read_named(receiver, (table.qualified for table in tables))
-    pairs, problems = matching.match(tables, counterparts, direction)
-    matching.refuse(problems, SchemaDriftError)
+    pairs, drifted = matching.match(tables, counterparts, direction)
+    unfit = {each.table for each in (*refused, *drifted)}
+    pairs = tuple(pair for pair in pairs if pair.qualified not in unfit)
+    if not pairs:
+        matching.refuse(refused, TableRefusedError)
+        matching.refuse(drifted, SchemaDriftError)
     foreign = _check_rights(settings, sides, pairs)
     if fence.is_up(sender):
         raise FenceUpError(
@@ -127,7 +138,18 @@ def examine(
         known = _captured(settings, held.capture, sender, tables).intersection(
             position.armed_names(receiver, direction)
         )
-    return Plan(pairs, held, known, foreign, choice)
+    lost = {each.table for each in refused}
+    others = tuple(table for table in tables if table.qualified in unfit)
+    return Plan(
+        pairs,
+        held,
+        known,
+        foreign,
+        choice,
+        problems=(*refused, *(each for each in drifted if each.table not in lost)),
+        kept=tuple(t for t in others if t.qualified in known and t.qualified not in lost),
+        refused=tuple(table for table in others if table.owned),
+    )
 
 
 def _captured(

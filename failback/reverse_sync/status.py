@@ -3,7 +3,7 @@
 Changes when something else can block a rollback.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from failback.errors import NotArmedError, UnknownTablePatternError
 from failback.models.common import Side
@@ -14,11 +14,13 @@ from failback.reverse_sync import (
     fence,
     matching,
     position,
+    stopped,
     wal_limit,
 )
 from failback.reverse_sync.arming import CANARY
 from failback.reverse_sync.catalogue import Table, read_named, read_tables
 from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.settings import SyncSettings
@@ -46,9 +48,10 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
         )
     names = tuple(name for name in position.armed_names(receiver, direction) if name != CANARY)
     problems, warnings = _tables(settings, sender, receiver, names, held.capture)
+    problems += _stopped(receiver, direction, problems)
     problems += [
         TableProblem(table=name, problem="is to be copied whole by the next batch")
-        for name in sorted(held.copy_whole)
+        for name in sorted(held.copy_whole.difference(held.stopped))
     ]
     problems += [
         TableProblem(
@@ -57,6 +60,7 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
             cure="Run `failback sync run`",
         )
         for name, why in sorted(held.unproven.items())
+        if name not in held.stopped
     ]
     problems += _orphans(sessions, held)
     found = capture_status.read(settings, sessions, held)
@@ -97,14 +101,17 @@ def _tables(
         warnings.append(str(error))
         tables = tuple(read_named(sender, names).values())
     present = {table.qualified for table in tables}
+    counterparts = read_named(receiver, present.union(names))
+    unfit = _unfit(tables, counterparts, direction, names)
     problems = [
         TableProblem(
             table=name,
             problem=f"is not armed: its changes on the {direction.sender.value} are not captured",
             cure="Run `failback arm` again",
         )
-        for name in sorted(present.difference(names))
+        for name in sorted(present.difference(names, (each.table for each in unfit)))
     ]
+    problems += unfit
     problems += [
         TableProblem(
             table=name,
@@ -115,13 +122,36 @@ def _tables(
     ]
     armed = [table for table in tables if table.qualified in names]
     problems += capture_status.uncaptured(settings, sender, way, armed)
-    problems += matching.refusals(armed, direction.sender)
-    counterparts = read_named(receiver, names)
-    problems += matching.match(armed, counterparts, direction)[1]
     problems += _unguarded(sender, direction.sender, armed, always=True)
-    owned = [table for table in counterparts.values() if table.owned]
+    owned = [t for name, t in counterparts.items() if t.owned and name in names]
     problems += _unguarded(receiver, direction.receiver, owned, always=False)
     return problems, warnings
+
+
+def _unfit(
+    tables: Iterable[Table],
+    counterparts: Mapping[str, Table],
+    direction: Direction,
+    armed: Collection[str],
+) -> list[TableProblem]:
+    """Tables that cannot be carried over as they are on the two sides."""
+    refused = matching.refusals(tables, direction.sender)
+    names = {each.table for each in refused}
+    drifted = matching.match(tables, counterparts, direction)[1]
+    return [
+        each
+        if each.table in armed
+        else each.model_copy(update={"cure": f"{each.cure}; then run `failback arm` again"})
+        for each in (*refused, *(other for other in drifted if other.table not in names))
+    ]
+
+
+def _stopped(
+    receiver: Connection, direction: Direction, known: Collection[TableProblem]
+) -> list[TableProblem]:
+    """Tables that the last batch left out for a reason that is not plain to see."""
+    seen = {each.table for each in known}
+    return [each for each in stopped.read(receiver, direction) if each.table not in seen]
 
 
 def _unguarded(

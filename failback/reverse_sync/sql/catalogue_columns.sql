@@ -35,7 +35,19 @@ SELECT a.attrelid,
        a.attgenerated,
        a.attidentity,
        a.atthasdef AS has_default,
-       b.is_array
+       b.is_array,
+       CASE WHEN a.attgenerated <> '' THEN
+           (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d
+            WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)
+       ELSE '' END AS expression,
+       coalesce(
+           (SELECT array_agg(p.attname || ' ' || format_type(p.atttypid, p.atttypmod)
+                             ORDER BY p.attnum)
+            FROM pg_attribute AS p
+            WHERE bt.typtype = 'c' AND p.attrelid = bt.typrelid AND NOT p.attisdropped), '{}')
+       || coalesce(
+           (SELECT array_agg(pg_get_constraintdef(k.oid) ORDER BY pg_get_constraintdef(k.oid))
+            FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'), '{}') AS shape
 FROM pg_attribute AS a
 JOIN pg_type AS t ON t.oid = a.atttypid
 JOIN base AS b ON b.type_oid = a.atttypid

@@ -22,7 +22,24 @@ SELECT c.oid,
            JOIN pg_class AS l ON l.oid = p.relid
            JOIN pg_namespace AS m ON m.oid = l.relnamespace
            WHERE c.relkind = 'p' AND p.level > 0
-       ) AS partitions
+       ) AS partitions,
+       -- A name says nothing: what is written is what the rule demands, in one form for unique
+       -- constraints and unique indexes.
+       ARRAY(
+           SELECT 'UNIQUE (' || array_to_string(ARRAY(
+                      SELECT pg_get_indexdef(i.indexrelid, place, false)
+                      FROM generate_series(1, i.indnkeyatts) AS place ORDER BY 1), ', ') || ')'
+                  || CASE WHEN (to_jsonb(i) ->> 'indnullsnotdistinct')::boolean
+                          THEN ' NULLS NOT DISTINCT' ELSE '' END
+                  || coalesce(' WHERE ' || pg_get_expr(i.indpred, i.indrelid), '')
+           FROM pg_index AS i
+           WHERE i.indrelid = c.oid AND i.indisunique
+           UNION
+           SELECT regexp_replace(pg_get_constraintdef(r.oid), ' (NOT VALID|NOT ENFORCED)', '', 'g')
+           FROM pg_constraint AS r
+           WHERE r.conrelid = c.oid AND r.contype IN ('c', 'f', 'x') AND r.conparentid = 0
+           ORDER BY 1
+       ) AS rules
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p')

@@ -21,6 +21,9 @@ SELECT s.slot,
        coalesce(
            (SELECT jsonb_object_agg(t.name, t.unproven) FROM failback.stream_table AS t
             WHERE t.stream = s.name AND t.unproven <> ''), '{}'),
-       s.proved_fenced
+       s.proved_fenced,
+       coalesce(
+           (SELECT jsonb_object_agg(t.name, t.stopped) FROM failback.stream_table AS t
+            WHERE t.stream = s.name AND t.stopped <> ''), '{}')
 FROM failback.stream AS s
 WHERE s.name = %(stream)s

@@ -74,3 +74,8 @@ CREATE TABLE IF NOT EXISTS failback.given_up (
     reason text NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- Why a table is left out of batches for now, and what to run; empty where it is not.
+ALTER TABLE failback.stream_table
+    ADD COLUMN IF NOT EXISTS stopped text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS cure text NOT NULL DEFAULT '';
