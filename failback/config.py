@@ -181,6 +181,15 @@ class ApprovalsConfig(Section):
         return levels
 
 
+class CertificatesConfig(Section):
+    """Signed proof that both sides held the same rows."""
+
+    signing_key: Path
+    """Private Ed25519 key, made by `failback certificate keygen`; for the worker alone."""
+    directory: Path
+    """Where certificates are written."""
+
+
 class ChannelConfig(Section):
     """Where stakeholders are told."""
 
@@ -218,6 +227,7 @@ class Estate(BaseSettings):
         default_factory=lambda: {"operators": ChannelConfig()}
     )
     telemetry: TelemetryConfig = TelemetryConfig()
+    certificates: CertificatesConfig | None = None
 
     @field_validator("sync")
     @classmethod

@@ -100,6 +100,10 @@ class JournalError(FailbackError):
     """A file is not a journal of acknowledged writes."""
 
 
+class CertificateError(FailbackError):
+    """A key or a certificate cannot be read, written or used."""
+
+
 class BalancerError(FailbackError):
     """The balancer answered and refused, or lacks a backend, server or map."""
 

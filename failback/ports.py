@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from failback.models.certificate import Attestation
 from failback.models.common import Service, Side
 from failback.models.rollback import AvailabilityReport
 from failback.models.settling import ConflictChoice, SettleReport
@@ -14,6 +15,7 @@ from failback.models.sync import (
     DisarmReport,
     DrainReport,
     FenceReport,
+    LedgerReport,
     SyncStatus,
     VerifyReport,
 )
@@ -136,6 +138,18 @@ class Notifier(Protocol):
         ...
 
 
+class Evidence(Protocol):
+    """Keeps the proof of a rollback."""
+
+    def certify(self, report: VerifyReport, rollback_id: str) -> Attestation:
+        """Sign and keep what an exact verification proved. Blocking.
+
+        A failure is a result, not an exception: nobody waits longer for the service because a
+        disk is full.
+        """
+        ...
+
+
 class AvailabilityProbe(Protocol):
     """Counts what customers would have seen."""
 
@@ -210,8 +224,20 @@ class ReverseSyncEngine(Protocol):
         """Write, update and delete a row on the target, and see each on the source."""
         ...
 
-    def verify(self, progress: Progress | None = None) -> VerifyReport:
-        """Compare both sides: rows, digests, foreign keys, business rules."""
+    def verify(
+        self, progress: Progress | None = None, *, cold: bool = False, examples: int = 100
+    ) -> VerifyReport:
+        """Compare both sides: rows, digests, foreign keys, business rules.
+
+        What is known to be equal since an earlier comparison is not read again unless `cold`.
+        """
+        ...
+
+    def verify_some(self, budget_seconds: float) -> LedgerReport:
+        """Compare a little of what is not known to be equal, between batches.
+
+        Raises NotArmedError where nothing is armed.
+        """
         ...
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:

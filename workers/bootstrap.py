@@ -13,6 +13,7 @@ from temporalio.client import Client
 from failback.config import Estate
 from failback.providers.checks.availability import AvailabilityProber
 from failback.providers.compose import Ports, compose
+from failback.providers.evidence import FileEvidence
 from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.settings import SyncSettings
 from failback.telemetry import Telemetry
@@ -81,6 +82,7 @@ def worker_ports(estate: Estate, ports: Ports, engine: ReverseSync) -> WorkerPor
         checks=checks,
         notifier=ports.notifier,
         engine=engine,
+        evidence=FileEvidence(estate.estate, estate.certificates) if estate.certificates else None,
         probe=(lambda before: AvailabilityProber(checks, interval, before)) if checks else None,
     )
 

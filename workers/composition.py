@@ -15,7 +15,14 @@ from activities.dns import DnsActivities
 from activities.notifications import NotificationActivities
 from activities.traffic import TrafficActivities
 from activities.verification import ProbeFactory, VerificationActivities
-from failback.ports import DnsProvider, LoadBalancer, Notifier, ReverseSyncEngine, ServiceChecks
+from failback.ports import (
+    DnsProvider,
+    Evidence,
+    LoadBalancer,
+    Notifier,
+    ReverseSyncEngine,
+    ServiceChecks,
+)
 from workflows.data_sync_rollback import DataSyncRollback
 from workflows.reverse_sync import ReverseSync
 from workflows.traffic_rollback import TrafficRollback
@@ -40,13 +47,14 @@ class WorkerPorts:
     notifier: Notifier
     engine: ReverseSyncEngine
     probe: ProbeFactory | None = None
+    evidence: Evidence | None = None
 
 
 def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     """Every activity, bound to these ports."""
     traffic = TrafficActivities(ports.balancer, ports.dns)
     dns = DnsActivities(ports.dns)
-    database = DatabaseActivities(ports.engine)
+    database = DatabaseActivities(ports.engine, ports.evidence)
     verification = VerificationActivities(ports.checks, ports.probe, ports.balancer, ports.engine)
     notifications = NotificationActivities(ports.notifier)
     return [

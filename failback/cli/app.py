@@ -43,6 +43,10 @@ class _Rollback(_LazyGroup):
     module = "failback.cli.rollback"
 
 
+class _Certificate(_LazyGroup):
+    module = "failback.cli.certificate"
+
+
 class _Lab(_LazyGroup):
     module = "failback.cli.lab"
 
@@ -98,4 +102,5 @@ def _add(name: str, group: type[TyperGroup], text: str) -> None:
 
 _add("sync", _Sync, "Look at the reverse sync, drive it by hand, compare both sides.")
 _add("rollback", _Rollback, "Start, approve, watch and report rollbacks.")
+_add("certificate", _Certificate, "Make keys; check and show certificates of rollbacks.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from failback.certificates import generate
 from failback.errors import LabError
 from failback.lab.accounts import write_private
 from failback.lab.databases import (
@@ -21,7 +22,7 @@ from failback.lab.postgres import PostgresServer
 from failback.lab.processes import tail, wait_until
 from failback.lab.product import schema
 from failback.lab.programs import ProductServer, WorkerProcess
-from failback.lab.settings import write_settings
+from failback.lab.settings import SIGNING_KEY, write_settings
 from failback.lab.spec import DATABASE, LabSpec
 from failback.lab.temporal import TemporalServer
 from failback.models.common import Side
@@ -208,4 +209,6 @@ class LabEstate:
         """Write the configuration, and the update key as knsupdate and kdig read it."""
         secret = self.spec.secrets["tsig"]
         write_private(self._key_file, f"hmac-sha256:{KEY_NAME}:{secret}\n")
+        if not (self.folder / SIGNING_KEY).exists():
+            generate(self.folder / SIGNING_KEY)
         write_settings(self.config, self.facts(), self.spec.secrets)

@@ -37,6 +37,10 @@ _BACKENDS = {
 }
 
 
+SIGNING_KEY = "certificates.key"
+"""The key that the lab's certificates are signed with, in the lab's folder."""
+
+
 def write_settings(path: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
     """Write the configuration file for its owner alone.
 
@@ -104,4 +108,8 @@ def _document(facts: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str,
         },
         "notifications": {"operators": {"kind": "log"}},
         "telemetry": {"metrics_address": "127.0.0.1:0"},
+        "certificates": {
+            "signing_key": f"{facts['directory']}/{SIGNING_KEY}",
+            "directory": f"{facts['directory']}/certificates",
+        },
     }

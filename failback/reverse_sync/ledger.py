@@ -110,13 +110,15 @@ def clean_chunks(
 
 
 def oldest(
-    connection: Connection, stream: str, *, limit: int = 1000
+    connection: Connection, stream: str, age_seconds: float, *, limit: int = 1000
 ) -> tuple[tuple[str, int, int], ...]:
-    """Clean chunks as (table, chunk, marks), those first that were looked at longest ago."""
+    """Clean chunks as (table, chunk, marks), not looked at for so long; the oldest first."""
     rows = connection.execute(
         "SELECT name, chunk, marks FROM failback.ledger"
-        " WHERE stream = %s AND verified_marks = marks ORDER BY verified_at, name, chunk LIMIT %s",
-        [stream, limit],
+        " WHERE stream = %s AND verified_marks = marks"
+        " AND verified_at < clock_timestamp() - make_interval(secs => %s)"
+        " ORDER BY verified_at, name, chunk LIMIT %s",
+        [stream, age_seconds, limit],
     )
     return tuple(rows.fetchall())
 

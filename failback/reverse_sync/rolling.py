@@ -42,12 +42,14 @@ class Rolling:
         catalogues: what is known about the tables from the last time.
         use: which ledger.
         stop: whether somebody else needs the servers now.
+        rest_seconds: a clean chunk is left alone for so long.
     """
 
     sessions: Sessions
     catalogues: Catalogues
     use: LedgerUse
     stop: Callable[[], bool] = field(default=lambda: False)
+    rest_seconds: float = 900.0
 
     def run(self, budget_seconds: float) -> LedgerReport:
         """Tend the ledger, then verify slices until the budget is used up or nothing is left.
@@ -220,7 +222,7 @@ class Rolling:
             for chunk, marks in table.dirty.items():
                 yield name, chunk, marks
         with snapshot.session() as session:
-            oldest = ledger.oldest(session, self.use.direction.name)
+            oldest = ledger.oldest(session, self.use.direction.name, self.rest_seconds)
         yield from oldest
 
 

@@ -13,6 +13,7 @@ from failback.models.sync import (
     DisarmReport,
     DrainReport,
     FenceReport,
+    LedgerReport,
     SyncStatus,
     VerifyReport,
 )
@@ -117,12 +118,15 @@ class DryRunSync:
         self._journal.would("write, update and delete a canary row, and see each on the source")
         return CanaryReport(outcome=Outcome.SUCCEEDED, detail=DRY_RUN)
 
-    def verify(self, progress: Progress | None = None) -> VerifyReport:
+    def verify(
+        self, progress: Progress | None = None, *, cold: bool = False, examples: int = 100
+    ) -> VerifyReport:
         """See `ReverseSyncEngine.verify`.
 
         Not run: the sides are not fenced, so that it would report the live tail as
         differences, at the price of reading every row.
         """
+        del cold, examples
         if progress is not None:
             progress(DRY_RUN)
         tables = self._armed().tables
@@ -134,6 +138,11 @@ class DryRunSync:
             seconds=0.0,
             detail=f"{DRY_RUN}: nothing was compared",
         )
+
+    def verify_some(self, budget_seconds: float) -> LedgerReport:
+        """Nothing: a rehearsal keeps no ledger."""
+        del budget_seconds
+        return LedgerReport(detail=DRY_RUN)
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
         """See `ReverseSyncEngine.conflicts`."""

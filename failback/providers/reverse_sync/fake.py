@@ -13,6 +13,7 @@ from failback.models.sync import (
     DisarmReport,
     DrainReport,
     FenceReport,
+    LedgerReport,
     Position,
     SyncStatus,
     TableDigest,
@@ -188,21 +189,39 @@ class FakeReverseSync(FakeMigration):
                 detail="the target is fenced" if fenced else "",
             )
 
-    def verify(self, progress: Progress | None = None) -> VerifyReport:
-        """See `ReverseSyncEngine.verify`."""
-        self._called_blocking("verify")
+    def verify(
+        self, progress: Progress | None = None, *, cold: bool = False, examples: int = 100
+    ) -> VerifyReport:
+        """See `ReverseSyncEngine.verify`. It reads everything, cold or not."""
+        self._called_blocking("verify", cold)
         if progress is not None:
             progress(f"comparing {TABLE}")
         with self._lock:
             source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
-            table = _compared(source, target)
+            table = _compared(source, target, examples)
             return VerifyReport(
                 outcome=Outcome.SUCCEEDED if table.equal else Outcome.FAILED,
                 exact=source.fenced and target.fenced,
                 started_at=datetime.now(UTC),
                 seconds=0.0,
+                ended_at=datetime.now(UTC),
+                position=self._capture.applied,
+                chunks_verified=1,
                 tables=(table,),
                 detail="" if table.equal else f"{TABLE} differs",
+            )
+
+    def verify_some(self, budget_seconds: float) -> LedgerReport:
+        """See `ReverseSyncEngine.verify_some`. The one table is one chunk."""
+        self._called_blocking("verify_some", budget_seconds)
+        with self._lock:
+            self._must_be_armed()
+            equal = _compared(self._reach(Side.SOURCE), self._reach(Side.TARGET), 0).equal
+            return LedgerReport(
+                verified=int(equal),
+                differing=int(not equal),
+                clean=int(equal),
+                dirty=int(not equal),
             )
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
@@ -223,7 +242,7 @@ class FakeReverseSync(FakeMigration):
         self._called_blocking("close")
 
 
-def _compared(source: FakeDatabase, target: FakeDatabase) -> TableDigest:
+def _compared(source: FakeDatabase, target: FakeDatabase, examples: int) -> TableDigest:
     missing = target.rows.keys() - source.rows.keys()
     extra = source.rows.keys() - target.rows.keys()
     common = source.rows.keys() & target.rows.keys()
@@ -237,5 +256,5 @@ def _compared(source: FakeDatabase, target: FakeDatabase) -> TableDigest:
         missing=len(missing),
         extra=len(extra),
         different=len(different),
-        keys=tuple(sorted(missing | extra | different))[:20],
+        keys=tuple(sorted(missing | extra | different))[:examples],
     )
