@@ -31,13 +31,16 @@ from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.images import image
 from failback.reverse_sync.lane import Armed, Lane
-from failback.reverse_sync.matching import TablePair, key_condition
+from failback.reverse_sync.matching import TablePair, key_condition, row_text
 from failback.reverse_sync.pgoutput import Keys
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.staging import binary_blocks, text_blocks
 from failback.reverse_sync.statements import statement
 
 _ROLES = ("keys", "locked", "changed", "rows", "done", "parked")
+
+COPIES = "(copies)"
+"""In the image of a row of a table without a key: how many such rows there are."""
 
 
 class TornError(Exception):
@@ -202,7 +205,10 @@ class _LateTable:
         deleted = self._run("conflict_gone").rowcount
         rest = [name for name in self.pair.columns if name not in self.pair.key]
         updated = 0
-        if not rest:
+        if self.pair.keyless:
+            # How often a row is there counts as well.
+            deleted += self._run("conflict_delete").rowcount
+        elif not rest:
             # A row that is nothing but its key is there already.
             self._run("conflict_same")
         elif any(received.column(name).identity for name in rest):
@@ -324,12 +330,21 @@ class _LateTable:
             )
 
         def equal(left: str, right: str) -> sql.Composed:
-            return key_condition(received, pair.key, left, right)
+            return pair.same_row(received, left, right)
 
         key_text = sql.SQL(" || ', ' || ").join(
             sql.SQL("{} || p.{}::text").format(sql.Literal(f"{name}="), sql.Identifier(name))
             for name in pair.key
         )
+        t_image, k_same = image("t", pair.columns), listed("k", pair.key)
+        t_order: sql.Composable = listed("t", pair.key)
+        if pair.keyless:
+            # Of rows that are alike one image is kept, with their number; json has no order.
+            key_text = sql.SQL("{}::text").format(image("p", pair.key))
+            t_image = sql.SQL(
+                "min({}::text)::jsonb || jsonb_build_object({}, count(*)::text)"
+            ).format(t_image, sql.Literal(COPIES))
+            k_same, t_order = row_text(pair.key, "k"), sql.SQL("t.ctid")
         return {
             **{role: self._name(role) for role in _ROLES},
             "table": rows_of(received),
@@ -342,7 +357,10 @@ class _LateTable:
             "t_key": listed("t", pair.key),
             "k_key": listed("k", pair.key),
             "l_key": listed("l", pair.key),
-            "t_image": image("t", pair.columns),
+            "k_same": k_same,
+            "t_order": t_order,
+            "t_image": t_image,
+            "t_once": sql.SQL("HAVING count(*) > 0" if pair.keyless else ""),
             "p_image": image("p", pair.key),
             "s_texts": texts("s", pair.key),
             "t_is_k": equal("t", "k"),

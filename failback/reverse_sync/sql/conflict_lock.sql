@@ -3,7 +3,7 @@
 WITH held AS (
     SELECT {t_key} FROM {table} AS t
     WHERE EXISTS (SELECT FROM {keys} AS k WHERE {t_is_k})
-    ORDER BY {t_key}
+    ORDER BY {t_order}
     FOR UPDATE OF t
 )
 INSERT INTO {locked} SELECT * FROM held

@@ -6,11 +6,11 @@ SELECT {stream}, {name}, {key_text}, {p_image}, p.failback_reason, r.image, s.im
 FROM {parked} AS p
 LEFT JOIN LATERAL (
     SELECT {t_image} AS image
-    FROM {table} AS t WHERE {t_is_p}
+    FROM {table} AS t WHERE {t_is_p} {t_once}
 ) AS r ON true
 LEFT JOIN LATERAL (
     SELECT {t_image} AS image
-    FROM {rows} AS t WHERE {t_is_p}
+    FROM {rows} AS t WHERE {t_is_p} {t_once}
 ) AS s ON true
 WHERE r.image IS DISTINCT FROM s.image
 ON CONFLICT (stream, table_name, hashtextextended(key, 0), hashtextextended(key, 1))
