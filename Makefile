@@ -8,7 +8,7 @@ STAMP := $(VENV)/.setup-done
 # More options for pytest, such as ARGS="-k fence".
 ARGS ?=
 
-.PHONY: help setup demo test test-fast check lint types bench clean
+.PHONY: help setup demo test test-long test-fast check lint types bench clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: setup ## Boot the lab, break the target under load, roll back level 2, and
 
 test: setup ## Run every test, those that start real servers included.
 	$(BIN)/pytest $(ARGS)
+
+test-long: setup ## Run what takes long: some 600 generated histories, 50 kills in a drain of 500 000 changes.
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/property tests/faults -m "long or servers" $(ARGS)
 
 test-fast: setup ## Run the tests that start no server.
 	$(BIN)/pytest -q -m "not servers" $(ARGS)

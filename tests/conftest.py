@@ -56,6 +56,16 @@ def _created(servers: PostgresPair) -> Iterator[DatabasePair]:
             drop_database(servers.server(side), pair.name)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests unless they are asked for."""
+    if "long" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
 @pytest.fixture(scope="session")
 def postgres_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
     """Both servers, started when the first test asks and kept for the session."""

@@ -7,7 +7,9 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -18,7 +20,7 @@ from activities.database import DatabaseActivities
 from failback.errors import FailbackError, SafetyRuleError, SlotLostError, UnreachableError
 from failback.models.common import Outcome, Side
 from failback.models.requests import DrainRequest
-from failback.reverse_sync import batch
+from failback.reverse_sync import batch, capture
 from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.pgoutput import lsn_number
 
@@ -107,22 +109,17 @@ def test_transaction_when_in_flight_at_the_fence_then_it_is_awaited_and_arrives(
     engine = armed(LEDGER)
     writer = pair.target()
     writer.execute("INSERT INTO ledger VALUES (1)")
-    committed = threading.Event()
-
-    def commit_when_fenced() -> None:
-        state = "SELECT last_value FROM failback.fence"
-        until(lambda: pair.rows(Side.TARGET, state) == [(2,)])
+    waits = (
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
+        " AND query LIKE '%drain_writers%' AND pid <> pg_backend_pid()"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        raising = pool.submit(engine.raise_fence, Side.TARGET, 20)
+        until(lambda: raising.done() or bool(pair.rows(Side.TARGET, waits)))
+        assert not raising.done()
         writer.commit()
-        committed.set()
-
-    thread = threading.Thread(target=commit_when_fenced)
-    thread.start()
-    try:
-        report = engine.raise_fence(Side.TARGET, 20)
-        assert committed.is_set()
-    finally:
-        thread.join()
-        writer.close()
+        report = raising.result()
+    writer.close()
     assert (report.outcome, report.terminated) == (Outcome.SUCCEEDED, ())
     assert engine.drain(30).outcome is Outcome.SUCCEEDED
     assert ids(pair, Side.SOURCE) == [1]
@@ -140,29 +137,32 @@ def test_drain_when_the_backlog_is_many_small_commits_then_success_means_all_of_
     assert ids(pair, Side.SOURCE) == list(range(20 * LIMIT + 3))
 
 
-def test_batches_when_nothing_of_ours_lies_between_commits_then_the_position_skips_no_commit(
-    pair: Any, armed: Armed
+def test_position_when_a_commit_is_followed_by_nothing_of_ours_then_it_does_not_skip_it(
+    pair: Any, armed: Armed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A peer's position followed keepalives and empty transactions past commits it had not read.
-    engine = armed(LEDGER, "CREATE TABLE ignored (id int PRIMARY KEY)", batch_changes=LIMIT)
+    engine = armed(LEDGER)
+    opened = capture.open_horizon
     late = pair.target()
-    late.execute("INSERT INTO ledger VALUES (5000)")
-    with pair.admin(Side.TARGET) as target:
-        for number in range(6 * LIMIT):
-            target.execute("INSERT INTO ledger VALUES (%s)", [number])
-            target.execute("SELECT pg_logical_emit_message(true, 'other', 'nothing of ours')")
-            target.execute("SELECT txid_current()")
-            if number == 3 * LIMIT:
-                late.commit()
-            if number % LIMIT == 0:
-                held = lsn_number(engine.run_batch().position)
-                query = "SELECT count(*) FROM ledger WHERE id < 5000"
-                assert held
-                ((arrived,),) = pair.rows(Side.SOURCE, query)
-                assert arrived <= number + 1
+    late.execute("INSERT INTO ledger VALUES (1)")
+
+    def then_a_commit_and_more(*arguments: Any) -> capture.Horizon:
+        horizon = opened(*arguments)
+        late.commit()
+        with pair.admin(Side.TARGET) as target:
+            for _ in range(3):
+                target.execute("SELECT pg_logical_emit_message(true, 'other', 'none of ours')")
+            row = target.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+        assert row is not None
+        # As if all that had been in the log when the position was taken, not in the snapshot.
+        return replace(horizon, lsn=lsn_number(row[0]), flushed=False)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(capture, "open_horizon", then_a_commit_and_more)
+        assert not engine.run_batch().caught_up
     late.close()
-    assert engine.drain(60).outcome is Outcome.SUCCEEDED
-    assert ids(pair, Side.SOURCE) == [*range(6 * LIMIT), 5000]
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    assert ids(pair, Side.SOURCE) == [1]
 
 
 def test_drain_when_it_ends_early_then_its_position_is_what_was_applied(

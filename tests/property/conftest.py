@@ -40,6 +40,7 @@ class Count:
 
     examples: int = 0
     steps: int = 0
+    writes: int = 0
     comparisons: int = 0
     seconds: float = 0.0
 
@@ -70,5 +71,6 @@ def pytest_terminal_summary(
         rate = count.examples / count.seconds if count.seconds else 0.0
         terminalreporter.write_line(
             f"generated histories: {count.examples} run, {count.steps} steps,"
+            f" {count.writes} writes that were let through,"
             f" {count.comparisons} comparisons of both sides, {rate:.1f} a second"
         )

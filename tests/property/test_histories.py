@@ -19,6 +19,7 @@ def run(world: World, count: Any, schema: Schema, history: History) -> None:
         estate.run(history)
     count.examples += 1
     count.steps += len(history.steps)
+    count.writes += estate.written
     count.comparisons += estate.compared
     count.seconds += time.monotonic() - began
 

@@ -6,7 +6,7 @@ the same history.
 """
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -37,8 +37,6 @@ class Session:
     """Its transaction truncated a table, so that nobody else can read that."""
     savepoints: int = 0
     made: int = 0
-    refused: list[str] = field(default_factory=list)
-    """SQLSTATEs of its statements that failed."""
 
     @property
     def is_open(self) -> bool:
@@ -123,8 +121,7 @@ class Session:
             self.connection.execute(f"SET lock_timeout = '{_WAIT}'")
         try:
             self.connection.execute(statement)
-        except psycopg.Error as error:
-            self.refused.append(error.sqlstate or "lost")
+        except psycopg.Error:
             if self.connection.closed:
                 self.close()
             elif not self.is_open:

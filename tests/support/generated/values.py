@@ -78,7 +78,7 @@ VALUES: Mapping[str, Kind] = MappingProxyType(
         "small": Kind("small", ("1", "99")),
         "moods": Kind("mood[]", ("{}", "{low,NULL}", "{high,low}")),
         "tsvector": Kind("tsvector", ("", "'a':1A 'b':2", "'it''s'")),
-        "xml": Kind("xml", ("<a/>", "<a b='1'>ä</a>", "text")),
+        "oid": Kind("oid", ("0", "1259", "4294967295")),
     }
 )
 """Types any column may have, by name."""
