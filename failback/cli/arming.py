@@ -16,7 +16,7 @@ from failback.errors import (
     UnreachableError,
 )
 from failback.models.common import Outcome
-from failback.models.sync import ArmReport, DisarmReport
+from failback.models.sync import CAPTURE_WAYS, ArmReport, DisarmReport
 
 
 class ArmFacts(ArmReport):
@@ -36,9 +36,9 @@ class DisarmFacts(DisarmReport):
 def arm_estate(session: Session, capture: str | None, *, continuous: bool) -> int:
     """Arm, and start the continuous sync where it was asked for."""
     session.estate  # noqa: B018 - a configuration error comes before any other
-    if capture not in (None, "slot"):
+    if capture is not None and capture not in CAPTURE_WAYS:
         raise ConfigurationError(
-            f"There is no way of capture named {capture}.", "This version captures by: slot."
+            f"There is no way of capture named {capture}.", f"Write {', '.join(CAPTURE_WAYS)}."
         )
     with closing(session.engine()) as engine:
         report = engine.arm(capture)
@@ -105,12 +105,15 @@ def _write_armed(console: Console, facts: ArmFacts) -> None:
     heading(console, "Armed" if facts.outcome is Outcome.SUCCEEDED else "Not armed", facts.outcome)
     fact(console, "capture", f"{facts.capture}{f' ({facts.why})' if facts.why else ''}")
     fact(console, "tables", f"{len(facts.tables)}: {', '.join(facts.tables)}")
-    fact(console, "slot", f"{facts.slot} at {facts.position}")
+    if facts.slot:
+        fact(console, "slot", f"{facts.slot} at {facts.position}")
     if facts.canary is not None:
         said = f"{facts.canary.outcome.value} in {facts.canary.milliseconds:.0f} ms"
         fact(console, "canary", f"{said}. {facts.canary.detail}".rstrip(". "))
     kept = "the worker keeps the source up to date" if facts.continuous else "off"
     fact(console, "sync", f"{kept}: {facts.continuous_detail}".rstrip(": "))
+    for problem in facts.problems:
+        fact(console, "not armed", f"{problem.table} {problem.problem}. {problem.cure}.", "red")
     for warning in facts.warnings:
         fact(console, "warning", warning, "yellow")
 

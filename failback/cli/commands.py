@@ -28,7 +28,7 @@ def arm(
     ctx: typer.Context,
     capture: Annotated[
         str | None,
-        typer.Option(help="Way of capture; else the best one that the target allows."),
+        typer.Option(help="slot, changelog or diff; else the best one that the target allows."),
     ] = None,
     continuous: Annotated[
         bool,

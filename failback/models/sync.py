@@ -6,6 +6,9 @@ from pydantic import Field
 
 from failback.models.common import Outcome, Payload, Side
 
+CAPTURE_WAYS = ("slot", "changelog", "diff")
+"""How changes can be captured, the best first."""
+
 
 class SyncPolicy(Payload):
     """What a rollback may do about the tail."""

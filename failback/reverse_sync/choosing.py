@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from failback.errors import ConfigurationError
 from failback.models.common import Side
+from failback.models.sync import CAPTURE_WAYS
 from failback.reverse_sync import rights
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.rights import Lack
-from failback.reverse_sync.ways import CHANGELOG, DIFF, NAMES, SLOT
+from failback.reverse_sync.ways import CHANGELOG, DIFF, SLOT
 
 NONE = "none"
 """On the receiver: its own changes are not found, and late rows are parked whenever they differ."""
@@ -55,9 +56,10 @@ def choose(
         ConfigurationError: there is no such way.
         MissingRightError: the way that was asked for needs something that is missing.
     """
-    if asked is not None and asked not in NAMES:
+    if asked is not None and asked not in CAPTURE_WAYS:
         raise ConfigurationError(
-            f"There is no way of capture {asked}.", f"Leave it out, or write {', '.join(NAMES)}."
+            f"There is no way of capture {asked}.",
+            f"Leave it out, or write {', '.join(CAPTURE_WAYS)}.",
         )
     lacks = _lacks(connections[sending], sending, slots_needed[sending])
     if asked is not None:
@@ -66,8 +68,8 @@ def choose(
     elif before is not None and not lacks[before]:
         way, why = before, _WHY[before] if before == SLOT else f"as before: {_WHY[before]}"
     else:
-        way = next(name for name in NAMES if not lacks[name])
-        better = NAMES[: NAMES.index(way)]
+        way = next(name for name in CAPTURE_WAYS if not lacks[name])
+        better = CAPTURE_WAYS[: CAPTURE_WAYS.index(way)]
         reasons = "; ".join(lack.what for name in better for lack in lacks[name])
         why = f"{_WHY[way]}; {reasons}" if reasons else _WHY[way]
     receiver, warnings = _receiving(connections[sending.other], sending.other, slots_needed)

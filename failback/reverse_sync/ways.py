@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from failback.errors import ConfigurationError, SchemaDriftError, SlotLostError
+from failback.models.sync import CAPTURE_WAYS
 from failback.reverse_sync import capture, changelog, tail, wal_limit
 from failback.reverse_sync.capture import Horizon
 from failback.reverse_sync.connections import Connection
@@ -19,7 +20,6 @@ from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.tail import Tail
 
 SLOT, CHANGELOG, DIFF = "slot", changelog.NAME, "diff"
-NAMES = (SLOT, CHANGELOG, DIFF)
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,8 @@ def of(name: str) -> Way:
     way = _WAYS.get(name)
     if way is None:
         raise ConfigurationError(
-            f"There is no way of capture {name}.", f"Leave it out, or write {', '.join(NAMES)}."
+            f"There is no way of capture {name}.",
+            f"Leave it out, or write {', '.join(CAPTURE_WAYS)}.",
         )
     return way
 
