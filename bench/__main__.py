@@ -8,6 +8,7 @@ The page is written by a run of everything at scale 1, or where `--page` asks fo
 import argparse
 import logging
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -54,10 +55,26 @@ def main(arguments: list[str] | None = None) -> int:
             seconds=time.monotonic() - began,
             load_before=before,
             loads=loads,
+            revision=_revision(),
         )
         target.write_text(page(rows, run), encoding="utf-8")
         print(f"written to {target}", file=sys.stderr)
     return 0
+
+
+def _revision() -> str:
+    """The commit that is checked out; empty outside of a repository."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,16 +31,19 @@ class Run:
     load_before: str
     loads: Mapping[str, str]
     """The machine's load averages right after each benchmark."""
+    revision: str = ""
+    """Of the code that was measured."""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def page(rows: Sequence[Row], run: Run) -> str:
     """The whole page in Markdown."""
     loads = ", ".join(f"{name} {load}" for name, load in run.loads.items())
+    revision = f"; revision {run.revision}" if run.revision else ""
     facts = [
         f"- date: {run.at:%Y-%m-%d %H:%M} UTC; the run took {run.seconds / 60:.1f} minutes",
         f"- machine: {machine()}",
-        f"- command: `make bench`, which is `{run.command}`",
+        f"- command: `{run.command}`, as `make bench` runs it{revision}",
         f"- load averages (1, 5, 15 minutes): before {run.load_before}; after {loads}",
     ]
     return "\n".join([_HEAD, *facts, "", markdown(rows), ""])
