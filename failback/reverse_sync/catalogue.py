@@ -104,6 +104,8 @@ class Column:
     """What a generated column is computed by, as the server writes it."""
     shape: tuple[str, ...] = ()
     """The parts of a composite base type, and the checks of a domain."""
+    deterministic: bool = True
+    """False where texts that are written differently may count as equal."""
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -258,6 +260,7 @@ def _column(row: tuple[Any, ...]) -> Column:
         is_array=row[13],
         expression=row[14],
         shape=tuple(row[15]),
+        deterministic=row[16],
     )
 
 

@@ -57,6 +57,9 @@ SET lc_monetary = 'C';
 SET default_transaction_isolation = 'read committed';
 SET default_transaction_read_only = off;
 SET default_transaction_deferrable = off;
+SELECT pg_catalog.set_config(name, '0', false)
+FROM pg_catalog.pg_settings
+WHERE name IN ('transaction_timeout', 'idle_session_timeout');
 """
 
 # libpq hands over no SQLSTATE for a refused connection, only the server's sentence.
@@ -147,6 +150,11 @@ class Servers:
             return SlotBusyError(
                 f"A table of the {where} stays locked: {_sentence(error)}.",
                 "It goes on by itself when the transaction that locks it has ended.",
+            )
+        if isinstance(error, psycopg.errors.QueryCanceled):
+            return UnreachableError(
+                f"A statement on the {where} was cancelled there: {_sentence(error)}.",
+                "It comes again; find out who cancels statements of this user.",
             )
         if (error.sqlstate or "").startswith(_EXHAUSTED):
             return UnreachableError(

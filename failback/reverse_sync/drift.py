@@ -93,7 +93,7 @@ def _column(
             ),
             f"{change} ALTER COLUMN {quoted} TYPE {sent.type_name}",
         )
-    if difference := _type(sent, received, here, there):
+    if difference := _type(sent, received, here, there, f"{change} ALTER COLUMN {quoted}"):
         return difference
     if received.not_null and not sent.not_null:
         return (
@@ -121,8 +121,14 @@ def _generated(sent: Column, received: Column, here: str, there: str, change: st
     return None
 
 
-def _type(sent: Column, received: Column, here: str, there: str) -> _Found | None:
-    """What two types of one name differ by: labels of an enum, parts of a composite, checks."""
+def _type(sent: Column, received: Column, here: str, there: str, change: str) -> _Found | None:
+    """What two types of one name differ by: labels of an enum, parts, checks, what is equal."""
+    if sent.deterministic and not received.deterministic:
+        # Of two keys that are one here, a change of the first would take the second along.
+        return (
+            f"takes texts of {sent.name} for equal on the {here} that differ on the {there}",
+            f"{change} TYPE {sent.type_name} with a COLLATE that is deterministic",
+        )
     for side, ours, theirs in ((here, received, sent), (there, sent, received)):
         if missing := [label for label in theirs.labels if label not in ours.labels]:
             return (
@@ -135,8 +141,8 @@ def _type(sent: Column, received: Column, here: str, there: str) -> _Found | Non
     if sent.shape != received.shape:
         return (
             (
-                f"has {sent.name} of a type that is ({'; '.join(received.shape)}) on the {here} and "
-                f"({'; '.join(sent.shape)}) on the {there}"
+                f"has {sent.name} of a type that is ({'; '.join(received.shape)}) on the {here} "
+                f"and ({'; '.join(sent.shape)}) on the {there}"
             ),
             f"On the {here} run ALTER TYPE or ALTER DOMAIN until {sent.type_name} is the same",
         )

@@ -4,7 +4,9 @@ Changes when the reverse sync needs another right.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from psycopg import sql
 
 from failback.errors import MissingRightError
 from failback.models.common import Side
@@ -24,21 +26,35 @@ class Lack(NamedTuple):
     cure: str
 
 
+def _facts(connection: Connection) -> tuple[Any, ...] | None:
+    """What the server tells of itself and the current role; None where there is no such role."""
+    # Before 15 a right to set a parameter could not be granted.
+    may_set = (
+        "has_parameter_privilege('session_replication_role', 'SET')"
+        if connection.info.server_version >= _COLUMN_LISTS
+        else "r.rolsuper"
+    )
+    query = sql.SQL(statement("rights_server")).format(may_set=sql.SQL(may_set))
+    return connection.execute(query).fetchone()
+
+
 def server_lacks(connection: Connection, side: Side, direction: Direction) -> list[Lack]:
     """What the server and failback's role on it do not allow, however changes are captured."""
-    row = connection.execute(statement("rights_server")).fetchone()
-    if row is None:
-        return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
-    version, _, _, may_create, may_replicate, _, _ = row
-    user = connection.info.user
-    lacks = []
-    if version < _OLDEST:
-        lacks.append(
+    if connection.info.server_version < _OLDEST:
+        # Nothing else is asked of it: it may not know the question.
+        return [
             Lack(
-                f"the {side.value} is PostgreSQL {version // 10_000}, which is too old",
+                f"the {side.value} is PostgreSQL {connection.info.server_version // 10_000}, "
+                "which is too old",
                 f"Upgrade it to {_OLDEST // 10_000} or later",
             )
-        )
+        ]
+    row = _facts(connection)
+    if row is None:
+        return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
+    _, _, _, may_create, may_replicate, _, _ = row
+    user = connection.info.user
+    lacks = []
     if not may_create:
         database = connection.info.dbname
         lacks.append(
@@ -66,7 +82,7 @@ def slot_lacks(connection: Connection, side: Side, *, slots_needed: int) -> list
         side: for messages.
         slots_needed: how many slots have yet to be made.
     """
-    row = connection.execute(statement("rights_server")).fetchone()
+    row = _facts(connection)
     if row is None:
         return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
     version, wal_level, replication, _, _, free_slots, _ = row
@@ -108,7 +124,7 @@ def changelog_lacks(connection: Connection, side: Side) -> list[Lack]:
 
     That failback owns the tables is checked for the fence's triggers already.
     """
-    row = connection.execute(statement("rights_server")).fetchone()
+    row = _facts(connection)
     if row is None or not row[6]:
         return []
     return [

@@ -47,7 +47,10 @@ SELECT a.attrelid,
             WHERE bt.typtype = 'c' AND p.attrelid = bt.typrelid AND NOT p.attisdropped), '{}')
        || coalesce(
            (SELECT array_agg(pg_get_constraintdef(k.oid) ORDER BY pg_get_constraintdef(k.oid))
-            FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'), '{}') AS shape
+            FROM pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'), '{}') AS shape,
+       coalesce(
+           (SELECT l.collisdeterministic FROM pg_collation AS l WHERE l.oid = a.attcollation),
+           true) AS deterministic
 FROM pg_attribute AS a
 JOIN pg_type AS t ON t.oid = a.atttypid
 JOIN base AS b ON b.type_oid = a.atttypid

@@ -3,7 +3,7 @@ SELECT current_setting('server_version_num')::integer,
        current_setting('wal_level'),
        r.rolreplication OR r.rolsuper,
        has_database_privilege(current_database(), 'CREATE'),
-       has_parameter_privilege('session_replication_role', 'SET'),
+       {may_set},
        current_setting('max_replication_slots')::integer
            - (SELECT count(*) FROM pg_replication_slots)::integer,
        ARRAY(
