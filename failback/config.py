@@ -157,8 +157,8 @@ class BusinessRule(Section):
 class LevelApprovalsConfig(Section):
     """Who must say yes before one level may act."""
 
-    quorum: int = Field(default=0, ge=0)
-    """How many different people must approve; 0 acts at once."""
+    quorum: int | None = Field(default=None, ge=0)
+    """How many different people must approve; 0 acts at once. Left out: 0 for level 1, else 1."""
     roles: tuple[str, ...] = ()
     """Roles that may approve; empty accepts every known role."""
     expires_seconds: float = Field(default=3600.0, gt=0)
@@ -242,9 +242,8 @@ class Estate(BaseSettings):
 
     def plan(self, level: int) -> RollbackPlan:
         """What a rollback of this level will do, without a secret in it."""
-        policy = self.approvals.levels.get(level)
-        if policy is None:
-            policy = LevelApprovalsConfig(quorum=0 if level == 1 else 1)
+        policy = self.approvals.levels.get(level, LevelApprovalsConfig())
+        quorum = policy.quorum if policy.quorum is not None else int(level != 1)
         return RollbackPlan(
             estate=self.estate,
             routes=tuple(
@@ -254,7 +253,12 @@ class Estate(BaseSettings):
             records=self.dns.records if self.dns else (),
             resolver_wait_seconds=self.dns.wait_seconds if self.dns else 0.0,
             budgets={step.value: seconds for step, seconds in self.budgets.items()},
-            approval=ApprovalPolicy(**policy.model_dump(), people=self.approvals.people),
+            approval=ApprovalPolicy(
+                quorum=quorum,
+                roles=policy.roles,
+                people=self.approvals.people,
+                expires_seconds=policy.expires_seconds,
+            ),
             sync=self.sync,
             hold_seconds=self.traffic.hold_seconds,
             stakeholders=tuple(self.notifications),

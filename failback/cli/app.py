@@ -43,6 +43,10 @@ class _Rollback(_LazyGroup):
     module = "failback.cli.rollback"
 
 
+class _Fence(_LazyGroup):
+    module = "failback.cli.fence"
+
+
 class _Certificate(_LazyGroup):
     module = "failback.cli.certificate"
 
@@ -102,5 +106,6 @@ def _add(name: str, group: type[TyperGroup], text: str) -> None:
 
 _add("sync", _Sync, "Look at the reverse sync, drive it by hand, compare both sides.")
 _add("rollback", _Rollback, "Start, approve, watch and report rollbacks.")
+_add("fence", _Fence, "Who may write: look, raise, lift, by hand.")
 _add("certificate", _Certificate, "Make keys; check and show certificates of rollbacks.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")

@@ -52,6 +52,9 @@ def test_level_1_when_armed_under_load_then_everything_is_on_the_source_and_noth
     verdict = lab.audit()
     assert verdict.acknowledged > 60
     assert (verdict.lost, verdict.wrong) == (0, 0)
+    assert lab.run("fence", "status") == {"source_fenced": False, "target_fenced": True}
+    refused = lab.run("fence", "lift", "target", code=1)
+    assert "one_writer" in refused["error"]["cause"]
 
 
 def test_level_2_when_warm_under_load_then_holds_requests_instead_of_failing_them(
