@@ -102,7 +102,8 @@ async def _stop_reverse_sync(session: Session) -> None:
 
 
 def _write_armed(console: Console, facts: ArmFacts) -> None:
-    heading(console, "Armed" if facts.outcome is Outcome.SUCCEEDED else "Not armed", facts.outcome)
+    said = "Armed" if facts.outcome is Outcome.SUCCEEDED else "Not armed"
+    heading(console, "Armed in part" if facts.problems else said, facts.outcome)
     fact(console, "capture", f"{facts.capture}{f' ({facts.why})' if facts.why else ''}")
     fact(console, "tables", f"{len(facts.tables)}: {', '.join(facts.tables)}")
     if facts.slot:

@@ -13,7 +13,8 @@ import pytest
 
 from failback.errors import MissingRightError, TableRefusedError, UnreachableError
 from failback.models.common import Outcome, Side
-from failback.reverse_sync import apply, rights
+from failback.reverse_sync import rights
+from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.engine import ReverseSync
 
 pytestmark = pytest.mark.servers
@@ -39,7 +40,6 @@ def test_drain_when_a_connection_is_cut_inside_copy_then_the_side_is_named_and_n
 ) -> None:
     engine = armed(BIG)
     pair.run(Side.TARGET, ROWS)
-    copied_out = apply.copied_out
 
     def cut(*arguments: Any) -> Iterator[list[bytes]]:
         for number, block in enumerate(copied_out(*arguments)):
@@ -53,7 +53,7 @@ def test_drain_when_a_connection_is_cut_inside_copy_then_the_side_is_named_and_n
                 assert killed == [(True,)]
             yield block
 
-    monkeypatch.setattr(apply, "copied_out", cut)
+    monkeypatch.setattr("failback.reverse_sync.apply.copied_out", cut)
     with pytest.raises(UnreachableError, match=f"{side.value} database .* was lost"):
         engine.drain(30)
     assert pair.rows(Side.SOURCE, "SELECT count(*) FROM big") == [(0,)]
