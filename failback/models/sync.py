@@ -64,6 +64,18 @@ class ArmReport(Payload):
     warnings: tuple[str, ...] = ()
 
 
+class ReprotectReport(ArmReport):
+    """The stream turned round after a rollback: the source's changes are carried to the target."""
+
+    direction: str = "source-to-target"
+    planned: bool = False
+    """Nothing was changed: this is what would be done."""
+    uncaptured: tuple[str, ...] = ()
+    """Tables of which no change can be captured on the source: they are compared by checksum."""
+    sequences: int = 0
+    """Sequences of the target that were moved beyond both sides'."""
+
+
 class DisarmReport(Payload):
     """What disarming removed, by name."""
 
@@ -92,6 +104,10 @@ class SyncStatus(Payload):
     open_conflicts: int = 0
     canary: CanaryReport | None = None
     warnings: tuple[str, ...] = ()
+    direction: str = "target-to-source"
+    """Which way changes are carried; `source-to-target` after `failback reprotect`."""
+    uncaptured: tuple[str, ...] = ()
+    """Tables of which no change can be captured: they are compared by checksum."""
 
 
 class BatchReport(Payload):

@@ -4,10 +4,11 @@ Changes when arming leaves something else behind. Every step can be repeated: ar
 a crash completes what was begun, and what has to be undone is written down before it is done.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from failback.errors import SlotLostError
+from failback.models.common import Side
 from failback.reverse_sync import (
     capture,
     changelog,
@@ -54,16 +55,15 @@ def install(
         TableRefusedError: a table's replica identity could not be changed.
     """
     warnings = []
-    for connection in (sender, receiver):
-        _prepare(connection, settings)
+    prepare(settings, (sender, receiver))
     by_slot = plan.choice.sender == SLOT
-    identified = publication.identify(sender, plan.sent) if by_slot else ()
+    identified = publication.identify(sender, plan.captured) if by_slot else ()
     if plan.choice.receiver == SLOT:
         publication.identify(receiver, plan.owned)
     if identified:
         warnings.append(f"replica identity was set for {', '.join(identified)}, until disarmed")
     # What is not carried over must not be written either, once the rollback has fenced the sender.
-    fence.install(sender, (*plan.sent, *plan.refused, *_canary(sender)), always=True)
+    fence.install(sender, (*plan.captured, *plan.refused, *_canary(sender)), always=True)
     guarded = fence.install(
         receiver, (*plan.received, *_canary(receiver)), always=False, allow_at_the_door=True
     )
@@ -75,6 +75,12 @@ def install(
     _receive(settings, plan, receiver)
     lsn, unproven = _capture(settings, plan, sender, receiver)
     warnings += plan.choice.warnings
+    if plan.uncaptured:
+        warnings.append(
+            f"not owned by failback on the {settings.direction.sender.value}, so that no change is "
+            "captured and no fence is put on; compared by checksum now and then, and in every "
+            f"drain: {', '.join(sorted(plan.uncaptured))}"
+        )
     if unproven:
         warnings.append(
             f"to be compared by checksum by the next batch, because {unproven[0]}: "
@@ -88,13 +94,12 @@ def install(
     )
 
 
-def remove(settings: SyncSettings, sender: Connection, receiver: Connection) -> tuple[str, ...]:
-    """Remove everything from both sides; returns what, by name. Idempotent.
+def remove(settings: SyncSettings, sides: Mapping[Side, Connection]) -> tuple[str, ...]:
+    """Remove everything from these sides; returns what, by name. Idempotent.
 
     The slots go first: an orphaned slot fills the disk of the side that is left.
     """
     removed = []
-    sides = {settings.direction.sender: sender, settings.direction.receiver: receiver}
     for side, connection in sides.items():
         if slots.drop(connection, settings.object_name):
             removed.append(f"{side.value}: slot {settings.object_name}")
@@ -113,6 +118,12 @@ def remove(settings: SyncSettings, sender: Connection, receiver: Connection) -> 
             connection.execute("DROP SCHEMA failback CASCADE")
             removed.append(f"{side.value}: schema failback")
     return tuple(removed)
+
+
+def prepare(settings: SyncSettings, sides: Iterable[Connection]) -> None:
+    """Make or complete what failback keeps on the sides, and nothing else. Idempotent."""
+    for connection in sides:
+        _prepare(connection, settings)
 
 
 def _prepare(connection: Connection, settings: SyncSettings) -> None:
@@ -176,9 +187,9 @@ def _capture(
         with receiver.transaction():
             position.take(receiver, wait_seconds=_WAIT_SECONDS, priority=True)
             if plan.choice.sender == SLOT:
-                _publish(sender, settings, plan.sent)
+                _publish(sender, settings, plan.captured)
             elif plan.choice.sender == CHANGELOG:
-                changelog_triggers.install(sender, (*plan.sent, *_canary(sender)), always=True)
+                changelog_triggers.install(sender, (*plan.captured, *_canary(sender)), always=True)
             if held is None:
                 lsn = _begin(settings, plan, sender, receiver)
             else:
@@ -189,6 +200,14 @@ def _capture(
                     [plan.choice.receiver, settings.direction.name],
                 )
             _write_tables(settings, receiver, wanted, unproven, why)
+            receiver.execute(
+                statement("stream_uncaptured"),
+                {
+                    "stream": settings.direction.name,
+                    "names": sorted(plan.uncaptured),
+                    "why": f"failback does not own it on the {settings.direction.sender.value}",
+                },
+            )
         _give_back(settings, plan, sender)
     finally:
         position.unprefer(receiver)
@@ -220,7 +239,7 @@ def _give_back(settings: SyncSettings, plan: Plan, sender: Connection) -> None:
     if plan.choice.sender != SLOT:
         slots.drop(sender, settings.object_name)
         publication.unpublish(sender, settings.object_name)
-    keep = (*plan.sent, *_canary(sender)) if plan.choice.sender == CHANGELOG else ()
+    keep = (*plan.captured, *_canary(sender)) if plan.choice.sender == CHANGELOG else ()
     changelog_triggers.remove(sender, keep)
 
 

@@ -190,7 +190,15 @@ class _Batch:
             return self.order.only.intersection(self.armed.pairs)
         if self.lost is not None or self.way.everything:
             return frozenset(self.armed.pairs)
-        return frozenset(self.held.unproven).intersection(self.armed.pairs)
+        names = set(self.held.unproven)
+        if self._compares_uncaptured:
+            names.update(self.held.uncaptured)
+        return frozenset(names.intersection(self.armed.pairs))
+
+    @property
+    def _compares_uncaptured(self) -> bool:
+        """Whether tables that nothing tells of are due to be compared."""
+        return bool(self.held.uncaptured) and self.order.compare and not self.order.only
 
     def carry(self) -> BatchReport:
         if self.way.everything and not self.order.compare:
@@ -206,7 +214,7 @@ class _Batch:
         late = Late({}, conflicts=0, parked=0)
         if works:
             late = self._apply(works, torn=captured.cut)
-        proved = self._prove(unlike)
+        proved = self._prove(unlike) and not captured.cut
         reached = captured.reached
         keys = sum(work.count for work in works)
         if reached > self.held.lsn or works or self.held.proved_fenced != proved:
@@ -246,7 +254,7 @@ class _Batch:
 
     def _horizon(self) -> Horizon:
         """The snapshot; whether the sender stands still is looked at before it is taken."""
-        if self.way.everything:
+        if self.way.everything or self._compares_uncaptured:
             self.still = self._stands_still()
         try:
             return self.way.open(self.lane, self.held)
@@ -335,7 +343,10 @@ class _Batch:
                 " WHERE stream = %s AND name = ANY (%s) AND unproven <> ''",
                 [self.lane.direction.name, names],
             )
-        return self.still and len(names) == len(self.armed.pairs) and not self.armed.stopped
+        # Whatever is captured was read to the snapshot.
+        everything = self.lost is not None or self.way.everything
+        untold = set(self.armed.pairs if everything else self.held.uncaptured)
+        return self.still and not self.armed.stopped and untold.issubset(names)
 
     def _works(self, changes: Changes, unlike: tuple[Unlike, ...]) -> list[Work]:
         """What to do, by table. A table that was truncated is copied whole."""

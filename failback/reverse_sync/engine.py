@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from failback.errors import FailbackError, NotArmedError, SlotBusyError, UnreachableError
-from failback.models.common import Outcome, Side
+from failback.errors import NotArmedError, SlotBusyError, UnreachableError
+from failback.models.common import Side
 from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
@@ -21,43 +21,37 @@ from failback.models.sync import (
     DrainReport,
     FenceReport,
     LedgerReport,
+    ReprotectReport,
     SyncStatus,
     VerifyReport,
 )
 from failback.reverse_sync import (
-    arming,
     batch,
     canary,
     conflicts,
     drain,
     fence,
     position,
-    preflight,
+    protection,
     safety,
     sequences,
     settling,
     status,
-    wal_limit,
-    watch,
 )
-from failback.reverse_sync.capture import advance
+from failback.reverse_sync.arming import CANARY
 from failback.reverse_sync.catalogue import OWN_SCHEMA
-from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.control import Control
+from failback.reverse_sync.heading import Heading
+from failback.reverse_sync.housekeeping import Housekeeping
 from failback.reverse_sync.lane import Lane
-from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.proving import EXAMPLES, Proving
 from failback.reverse_sync.pulse import Progress, Pulse
-from failback.reverse_sync.rereading import shorten
 from failback.reverse_sync.settings import SyncSettings
 
-_ADVANCE_SECONDS = 10.0
-_LIMIT_SECONDS = 5.0
 # Where nothing is captured, comparing may take this share of the time at most, and goes on no
 # more often than this.
 _COMPARE_SHARE = 10.0
 _COMPARE_SECONDS = 30.0
-_SHORTEN_SECONDS = 5.0
 
 
 class ReverseSync:
@@ -71,16 +65,28 @@ class ReverseSync:
     """
 
     def __init__(self, settings: SyncSettings) -> None:
-        self.settings = settings
-        self._direction = settings.direction
         # Fences are raised while somebody looks at the status: each has sessions of its own.
         self._control = Control(settings.servers)
         self._looking = Control(settings.servers)
-        self._lane = Lane(settings.servers, settings.direction)
         self._lane_lock = threading.Lock()
         self._draining = threading.Event()
+        self._point(settings)
+        self._heading = Heading(settings, self._looking, self._turned)
+        self._keeping = Housekeeping(self._control)
+        self._compare_at = 0.0
+
+    def _point(self, settings: SyncSettings) -> None:
+        self.settings = settings
+        self._direction = settings.direction
+        self._lane = Lane(settings.servers, settings.direction)
         self._proving = Proving(settings, self._draining)
-        self._advance_at = self._shorten_at = self._limit_at = self._compare_at = 0.0
+
+    def _turned(self, settings: SyncSettings) -> None:
+        """Work in the direction of these settings from here on."""
+        with self._lane_lock:
+            self._lane.close()
+            self._proving.close()
+            self._point(settings)
 
     def arm(self, capture: str | None = None) -> ArmReport:
         """Install fence and capture, fence the receiver, prove both with a canary.
@@ -89,6 +95,9 @@ class ReverseSync:
         or of which changes were not captured, is compared by checksum by the next batch, and what
         differs is carried over. A refusal changes nothing.
 
+        Where the estate is reprotected and the target was made live again, the stream is turned
+        back, without a copy.
+
         Args:
             capture: the way to capture changes, `slot`, `changelog` or `diff`; None picks the
                 best that rights and versions allow.
@@ -96,51 +105,67 @@ class ReverseSync:
         Raises:
             ConfigurationError: there is no such way.
             MissingRightError: the way that was asked for needs something that is missing.
+            SafetyRuleError: the estate is reprotected, and the source is live.
             FailbackError: whatever `preflight.examine` or `arming.install` finds.
         """
-        settings, direction = self.settings, self._direction
-        with self._alone() as sessions:
-            sender, receiver = sessions[direction.sender], sessions[direction.receiver]
-            plan = preflight.examine(settings, sender, receiver, capture)
-            installed = arming.install(settings, plan, sender, receiver)
-        fenced = self.raise_fence(direction.receiver, grace_seconds=1.0)
-        flown = self.canary()
-        warnings = list(installed.warnings)
-        if fenced.outcome is not Outcome.SUCCEEDED:
-            warnings.append(f"the fence of the {direction.receiver.value}: {fenced.detail}")
-        return ArmReport(
-            outcome=_worst(
-                fenced.outcome,
-                flown.outcome,
-                Outcome.FAILED if plan.problems else Outcome.SUCCEEDED,
-            ),
-            capture=plan.choice.sender,
-            why=plan.choice.why,
-            tables=installed.tables,
-            slot=installed.slot,
-            position=lsn_text(installed.lsn),
-            canary=flown,
-            problems=plan.problems,
-            warnings=tuple(warnings),
+        self._heading.follow()
+        if self._direction.sender is Side.SOURCE:
+            protection.turn(self.settings)
+            self._heading.follow()
+        return self._armed(capture)
+
+    def _armed(self, capture: str | None) -> ArmReport:
+        return protection.arm(
+            self.settings, capture, lambda side: self.raise_fence(side, 1.0), self.canary
         )
 
-    def disarm(self) -> DisarmReport:
-        """Remove everything that arming made on both sides, and let both take writes.
+    def reprotect(self, accepted: str = "", *, plan: bool = False) -> ReprotectReport:
+        """After a rollback: carry the source's changes to the target from now on.
+
+        Nothing is copied; what the source has changed since it is live was captured. Idempotent,
+        and to be repeated after tables were added.
+
+        Args:
+            accepted: who accepts that what is left in the target's tail is overwritten.
+            plan: look whether it can be done, and change nothing.
 
         Raises:
-            SafetyRuleError: the sender is fenced and its tail is not empty.
+            NotArmedError: nothing is armed.
+            SafetyRuleError: the rollback is not over, with the rule's name.
+            FailbackError: whatever `preflight.examine` or `arming.install` finds.
         """
-        direction = self._direction
-        safety.may_disarm(self.settings, self._control)
-        with self._alone() as sessions, self._lane_lock:
+        self._heading.follow()
+        if plan:
+            return protection.turn_planned(self.settings, accepted)
+        if self._direction.sender is Side.TARGET:
+            protection.turn(self.settings, accepted)
+            self._heading.follow()
+        report = self._armed(None)
+        return ReprotectReport(
+            **report.model_dump(),
+            sequences=self.synchronise_sequences(),
+            uncaptured=self.status().uncaptured,
+        )
+
+    def disarm(self, accepted: str = "", only: Side | None = None) -> DisarmReport:
+        """Remove everything that arming made on both sides, and let both take writes.
+
+        Args:
+            accepted: who accepts that the rest of the tail is given up.
+            only: the side that is left, where the other one is gone for good.
+
+        Raises:
+            SafetyRuleError: the sender is fenced and its tail is not empty; conflicts are open; or
+                a side is to be left out although it answers.
+        """
+        self._heading.follow()
+        with self._lane_lock:
             self._lane.close()
-            removed = arming.remove(
-                self.settings, sessions[direction.sender], sessions[direction.receiver]
-            )
-        return DisarmReport(removed=removed)
+            return protection.disarm(self.settings, self._control, accepted, only)
 
     def status(self, *, canary: bool = False) -> SyncStatus:
         """Readiness, with everything that would block a rollback."""
+        self._heading.follow()
         flown = self.canary() if canary else None
         with self._looking.both() as sessions:
             found = status.read(self.settings, sessions)
@@ -148,6 +173,7 @@ class ReverseSync:
 
     def warm(self) -> None:
         """Open sessions and read catalogues, so that the next call starts at once."""
+        self._heading.follow()
         with self._control.both(), self._looking.both(), self._lane_lock:
             self._lane.warm()
         self._proving.warm()
@@ -166,6 +192,15 @@ class ReverseSync:
 
     def _batch(self, only: frozenset[str] = frozenset()) -> BatchReport:
         """One continuous batch; see `batch.Order` for `only`."""
+        try:
+            return self._one_batch(only)
+        except NotArmedError:
+            # Another process may have turned the stream round.
+            if not self._heading.follow():
+                raise
+            return self._one_batch(only)
+
+    def _one_batch(self, only: frozenset[str]) -> BatchReport:
         if self._draining.is_set() or not self._lane_lock.acquire(blocking=False):
             return BatchReport(position="", skipped="another consumer holds the stream")
         try:
@@ -180,11 +215,11 @@ class ReverseSync:
                 pause = max(_COMPARE_SECONDS, _COMPARE_SHARE * report.seconds)
                 self._compare_at = time.monotonic() + pause
             if not report.skipped:
-                self._housekeeping()
+                self._keeping.after_batch(self._lane, self.settings)
             return report
         finally:
             self._lane_lock.release()
-            self._keep_limit()
+            self._keeping.keep_limit(self.settings)
 
     def drain(self, deadline_seconds: float, progress: Progress | None = None) -> DrainReport:
         """Batches until the receiver has all that the sender has committed by now.
@@ -197,6 +232,14 @@ class ReverseSync:
             SlotBusyError: another consumer keeps the stream.
             FailbackError: as `run_batch`.
         """
+        try:
+            return self._drain(deadline_seconds, progress)
+        except NotArmedError:
+            if not self._heading.follow():
+                raise
+            return self._drain(deadline_seconds, progress)
+
+    def _drain(self, deadline_seconds: float, progress: Progress | None) -> DrainReport:
         with self._first(deadline_seconds), Pulse(progress, self._lane.cancel) as pulse:
             return drain.run(
                 self._lane,
@@ -216,6 +259,7 @@ class ReverseSync:
 
     def synchronise_sequences(self) -> int:
         """Set the receiver's sequences beyond both sides', with head-room; how many moved."""
+        self._heading.follow_once()
         direction = self._direction
         with self._control.both() as sessions:
             receiver = sessions[direction.receiver]
@@ -247,6 +291,9 @@ class ReverseSync:
             SafetyRuleError: a rule forbids it; the rule's name is part of the cause.
             SlotBusyError: a batch is at work on the receiver and does not end.
         """
+        with self._control.session(side) as session:
+            # A rule that is looked up for the wrong direction would let a second writer in.
+            self._heading.agree(session)
         direction = self._direction
         safety.may_lift(self.settings, self._control, side, accepted)
         with self._control.session(side) as session:
@@ -269,11 +316,12 @@ class ReverseSync:
 
     def canary(self) -> CanaryReport:
         """Write, update and delete a row on the sender, and see each on the receiver."""
+        self._heading.follow_once()
         with self._looking.both() as sessions:
             return canary.fly(
                 sessions[self._direction.sender],
                 sessions[self._direction.receiver],
-                lambda: self._batch(frozenset([arming.CANARY])),
+                lambda: self._batch(frozenset([CANARY])),
             )
 
     def verify(
@@ -293,6 +341,7 @@ class ReverseSync:
         Raises:
             UnknownTablePatternError: a pattern matches no table.
         """
+        self._heading.follow_once()
         return self._proving.verify(progress, cold=cold, examples=examples)
 
     def verify_some(self, budget_seconds: float) -> LedgerReport:
@@ -307,15 +356,21 @@ class ReverseSync:
         Raises:
             NotArmedError: nothing is armed.
         """
+        self._heading.follow_once()
         return self._proving.verify_some(budget_seconds)
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
-        """Parked conflicts, oldest first."""
-        with self._looking.session(self._direction.receiver) as session:
-            return conflicts.read(session, include_settled=include_settled)
+        """Parked conflicts, oldest first; both sides tell of settled ones."""
+        self._heading.follow()
+        found: list[Conflict] = []
+        for side in Side if include_settled else (self._direction.receiver,):
+            with self._looking.session(side) as session:
+                found += conflicts.read(session, include_settled=include_settled, side=side)
+        return tuple(sorted(found, key=lambda one: one.parked_at))
 
     def settle_conflicts(self, choice: ConflictChoice) -> SettleReport:
         """Make the version that somebody decided for the right one; see `settling.settle`."""
+        self._heading.follow()
         return settling.settle(self.settings.servers, self._direction, choice)
 
     def close(self) -> None:
@@ -325,19 +380,6 @@ class ReverseSync:
         self._proving.close()
         with self._lane_lock:
             self._lane.close()
-
-    @contextmanager
-    def _alone(self) -> Iterator[dict[Side, Connection]]:
-        """Sessions of their own for arming and disarming; nobody else is at it."""
-        servers, direction = self.settings.servers, self._direction
-        with (
-            contextlib.closing(servers.connect(Side.SOURCE, autocommit=True)) as source,
-            contextlib.closing(servers.connect(Side.TARGET, autocommit=True)) as target,
-        ):
-            sessions = {Side.SOURCE: source, Side.TARGET: target}
-            position.take_arming(sessions[direction.receiver])
-            with servers.explaining(direction.sender):
-                yield sessions
 
     @contextmanager
     def _first(self, wait_seconds: float) -> Iterator[None]:
@@ -355,42 +397,3 @@ class ReverseSync:
                 self._lane_lock.release()
         finally:
             self._draining.clear()
-
-    def _housekeeping(self) -> None:
-        """Now and then, between batches: what keeps later ones short."""
-        now = time.monotonic()
-        if now >= self._shorten_at:
-            self._shorten_at = now + _SHORTEN_SECONDS
-            shorten(self._lane.helper, self.settings.object_name)
-        if now >= self._advance_at:
-            # The receiver may forget its own log, as long as nobody but us writes there.
-            self._advance_at = now + _ADVANCE_SECONDS
-            with contextlib.suppress(NotArmedError, SlotBusyError):
-                held = position.read(self._lane.writer, self._direction)
-                if held.receiver_lsn is None and not watch.is_kept(self._lane.writer, held):
-                    advance(self._lane.writer, held.receiver_slot, held.receiver_now)
-
-    def _keep_limit(self) -> None:
-        """Give the slot up where the estate wants the sender's disk to go first.
-
-        Also after a batch that failed: a receiver that is away is what makes the log grow. Never
-        while the sender is fenced: then the tail is all there is, and grows no more.
-        """
-        settings, now = self.settings, time.monotonic()
-        if settings.on_wal_limit != wal_limit.DROP_SLOT or now < self._limit_at:
-            return
-        self._limit_at = now + _LIMIT_SECONDS
-        with (
-            contextlib.suppress(FailbackError),
-            self._control.session(self._direction.sender) as sender,
-        ):
-            if fence.is_up(sender) is False:
-                wal_limit.enforce(sender, settings.object_name, settings.max_retained_wal_mb)
-
-
-def _worst(*outcomes: Outcome) -> Outcome:
-    """Failed before inconclusive before succeeded."""
-    for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
-        if outcome in outcomes:
-            return outcome
-    return Outcome.SUCCEEDED

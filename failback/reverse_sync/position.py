@@ -56,6 +56,8 @@ class StreamPosition:
     """Tables that may differ by more than what is captured, with why."""
     stopped: Mapping[str, str] = field(default_factory=dict)
     """Tables that batches leave out for now, with why."""
+    uncaptured: Mapping[str, str] = field(default_factory=dict)
+    """Tables of which no change can be captured, with why: they are compared again and again."""
     proved_fenced: bool = False
     """Both sides were compared and made equal while the sender was fenced."""
 
@@ -95,6 +97,7 @@ def read(connection: Connection, direction: Direction) -> StreamPosition:
         unproven=row[15],
         proved_fenced=row[16],
         stopped=row[17],
+        uncaptured=row[18],
     )
 
 

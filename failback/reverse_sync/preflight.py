@@ -44,6 +44,8 @@ class Plan:
     """Tables that are armed already."""
     foreign: frozenset[str]
     """Tables of the receiver that failback does not own there."""
+    uncaptured: frozenset[str]
+    """Tables of the sender that failback does not own there, so that nothing tells of changes."""
     choice: Choice
     """How changes are captured on each side."""
     problems: tuple[TableProblem, ...] = ()
@@ -57,6 +59,11 @@ class Plan:
     def sent(self) -> tuple[Table, ...]:
         """The tables to be captured, as the sender has them."""
         return (*(pair.sent for pair in self.pairs), *self.kept)
+
+    @property
+    def captured(self) -> tuple[Table, ...]:
+        """The sender's tables of which changes are captured."""
+        return tuple(table for table in self.sent if table.qualified not in self.uncaptured)
 
     @property
     def received(self) -> tuple[Table, ...]:
@@ -111,12 +118,13 @@ def examine(
     if not pairs:
         matching.refuse(refused, TableRefusedError)
         matching.refuse(drifted, SchemaDriftError)
-    foreign = _check_rights(settings, sides, pairs)
+    foreign, uncaptured = _check_rights(settings, sides, pairs)
     if fence.is_up(sender):
         raise FenceUpError(
             f"The fence of the {direction.sender.value} is up: a rollback has taken it out of "
             "service.",
-            f"`failback fence lift {direction.sender.value}` when it shall be live again.",
+            "`failback reprotect` carries the other side's changes here until the next attempt; "
+            f"`failback fence lift {direction.sender.value}` makes it live again.",
         )
     try:
         held: StreamPosition | None = position.read(receiver, direction)
@@ -145,6 +153,7 @@ def examine(
         held,
         known,
         foreign,
+        uncaptured,
         choice,
         problems=(*refused, *(each for each in drifted if each.table not in lost)),
         kept=tuple(t for t in others if t.qualified in known and t.qualified not in lost),
@@ -171,23 +180,28 @@ def _captured(
 
 def _check_rights(
     settings: SyncSettings, sides: dict[Side, Connection], pairs: tuple[TablePair, ...]
-) -> frozenset[str]:
-    """Raise for whatever is missing; returns the receiver's tables that are not ours."""
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Raise for whatever is missing; returns the tables of receiver and sender that are not ours.
+
+    On the source of a hosted project some tables are nobody's to publish. While it only receives
+    that is a warning; when it sends, such a table is compared instead.
+    """
     lacks: list[rights.Lack] = []
-    foreign: tuple[str, ...] = ()
+    foreign: dict[bool, frozenset[str]] = {}
     for side, connection in sides.items():
         lacks += rights.server_lacks(connection, side, settings.direction)
         sending = side is settings.direction.sender
         tables = [pair.sent if sending else pair.received for pair in pairs]
-        missing, not_owned = rights.table_lacks(connection, side, settings.direction, tables)
+        missing, not_owned = rights.table_lacks(
+            connection, side, settings.direction, tables, publishing=side is Side.TARGET
+        )
         lacks += missing
         lacks += rights.sequence_lacks(
             connection, side, settings.direction, sorted({table.schema for table in tables})
         )
-        if not sending:
-            foreign = not_owned
+        foreign[sending] = frozenset(not_owned)
     rights.refuse(lacks)
-    return frozenset(foreign)
+    return foreign[False], foreign[True]
 
 
 def _check_owner(connection: Connection, side: Side, settings: SyncSettings) -> None:

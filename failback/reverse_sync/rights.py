@@ -137,7 +137,12 @@ def changelog_lacks(connection: Connection, side: Side) -> list[Lack]:
 
 
 def table_lacks(
-    connection: Connection, side: Side, direction: Direction, tables: Sequence[Table]
+    connection: Connection,
+    side: Side,
+    direction: Direction,
+    tables: Sequence[Table],
+    *,
+    publishing: bool = True,
 ) -> tuple[list[Lack], tuple[str, ...]]:
     """What failback's role may not do with the tables, and which tables it does not own.
 
@@ -168,7 +173,7 @@ def table_lacks(
             )
         if not owned:
             foreign.append(name)
-            if sending:
+            if sending and publishing:
                 lacks.append(
                     Lack(
                         f"{user} does not own {name} on the {side.value}, and so may not publish "

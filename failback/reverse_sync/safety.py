@@ -50,27 +50,64 @@ def may_lift(settings: SyncSettings, control: Control, side: Side, accepted: str
         _require_empty(settings, control, side)
 
 
-def may_disarm(settings: SyncSettings, control: Control) -> None:
+def may_disarm(settings: SyncSettings, control: Control, accepted: str = "") -> None:
     """Whether nothing would be lost with the slots.
+
+    Args:
+        settings: the estate's.
+        control: sessions on both sides.
+        accepted: who accepts that the rest of the sender's tail is given up.
 
     Raises:
         SafetyRuleError: `tail_drained` where the sender is fenced and its tail is not empty:
             that is a rollback which is not over. `conflicts_settled` where rows are parked that
             nobody has settled: they would be dropped with the schema.
     """
+    _require_settled(settings, control)
+    with control.session(settings.direction.sender) as session:
+        fenced = fence.is_up(session)
+    if fenced and not accepted:
+        _require_empty(settings, control, settings.direction.receiver)
+
+
+def may_leave_out(settings: SyncSettings, control: Control, gone: Side, accepted: str) -> None:
+    """Whether the reverse path may be removed from one side alone.
+
+    Raises:
+        SafetyRuleError: nobody accepts that, the other side answers, or conflicts are open on the
+            side that is left.
+    """
+    if not accepted:
+        raise SafetyRuleError(
+            f"Rule {TAIL_DRAINED}: nobody knows what the {gone.value} holds that the "
+            f"{gone.other.value} lacks.",
+            "Name who accepts its loss.",
+        )
+    try:
+        with control.session(gone) as session:
+            fence.is_up(session)
+    except UnreachableError:
+        pass
+    else:
+        raise SafetyRuleError(
+            f"Rule {ONE_WRITER}: the {gone.value} answers, and would be left behind with its fence "
+            "and its slot.",
+            "Disarm both sides.",
+        )
+    if settings.direction.receiver is gone.other:
+        _require_settled(settings, control)
+
+
+def _require_settled(settings: SyncSettings, control: Control) -> None:
+    """Raise while rows are parked that nobody has settled."""
     with control.session(settings.direction.receiver) as session:
         parked = conflicts.read(session)
     if parked:
         raise SafetyRuleError(
             f"Rule {CONFLICTS_SETTLED}: {len(parked)} conflicts are parked in failback.conflicts "
             f"of the {settings.direction.receiver.value}, the oldest of {parked[0].table}.",
-            "Settle each: change its row where needed, then set settled_at, settled_by and "
-            "resolution.",
+            "Settle each, or all by a rule: `failback sync conflicts settle`.",
         )
-    with control.session(settings.direction.sender) as session:
-        fenced = fence.is_up(session)
-    if fenced:
-        _require_empty(settings, control, settings.direction.receiver)
 
 
 def _require_empty(settings: SyncSettings, control: Control, side: Side) -> None:
@@ -83,7 +120,7 @@ def _require_empty(settings: SyncSettings, control: Control, side: Side) -> None
             return
     with control.session(side.other) as session:
         if side is direction.receiver:
-            pending = _sender_pending(session, held)
+            pending = sender_pending(session, held)
         else:
             pending = _receiver_pending(session, held, settings.object_name)
     if pending:
@@ -93,12 +130,15 @@ def _require_empty(settings: SyncSettings, control: Control, side: Side) -> None
         )
 
 
-def _sender_pending(sender: Connection, held: StreamPosition) -> bool:
+def sender_pending(sender: Connection, held: StreamPosition) -> bool:
     """Whether the receiver may lack something; a comparison under the fence shows that not."""
     if held.proved_fenced and fence.is_up(sender):
         return False
     return bool(
-        ways.of(held.capture).look(sender, held).pending or held.copy_whole or held.unproven
+        ways.of(held.capture).look(sender, held).pending
+        or held.copy_whole
+        or held.unproven
+        or held.uncaptured
     )
 
 

@@ -82,6 +82,8 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
         problems=tuple(problems),
         open_conflicts=len(conflicts.read(receiver)),
         warnings=tuple(warnings),
+        direction=direction.name,
+        uncaptured=tuple(sorted(held.uncaptured)),
     )
 
 
@@ -121,8 +123,17 @@ def _tables(
         for name in sorted(set(names).difference(present))
     ]
     armed = [table for table in tables if table.qualified in names]
-    problems += capture_status.uncaptured(settings, sender, way, armed)
-    problems += _unguarded(sender, direction.sender, armed, always=True)
+    # On the side that failback does not own all tables of, some are compared instead.
+    captured = [table for table in armed if table.owned or direction.sender is Side.TARGET]
+    if len(captured) < len(armed):
+        others = [table.qualified for table in armed if table not in captured]
+        warnings.append(
+            f"No change of {', '.join(others)} is captured, because failback does not own it on "
+            f"the {direction.sender.value}: it is compared by checksum now and then, and in every "
+            "drain."
+        )
+    problems += capture_status.uncaptured(settings, sender, way, captured)
+    problems += _unguarded(sender, direction.sender, captured, always=True)
     owned = [t for name, t in counterparts.items() if t.owned and name in names]
     problems += _unguarded(receiver, direction.receiver, owned, always=False)
     return problems, warnings

@@ -24,6 +24,9 @@ SELECT s.slot,
        s.proved_fenced,
        coalesce(
            (SELECT jsonb_object_agg(t.name, t.stopped) FROM failback.stream_table AS t
-            WHERE t.stream = s.name AND t.stopped <> ''), '{}')
+            WHERE t.stream = s.name AND t.stopped <> ''), '{}'),
+       coalesce(
+           (SELECT jsonb_object_agg(t.name, t.uncaptured) FROM failback.stream_table AS t
+            WHERE t.stream = s.name AND t.uncaptured <> ''), '{}')
 FROM failback.stream AS s
 WHERE s.name = %(stream)s

@@ -79,3 +79,13 @@ CREATE TABLE IF NOT EXISTS failback.given_up (
 ALTER TABLE failback.stream_table
     ADD COLUMN IF NOT EXISTS stopped text NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS cure text NOT NULL DEFAULT '';
+
+-- Which side sends, and how often that was turned round: where the two sides do not say the same,
+-- the one that was turned more often is right.
+ALTER TABLE failback.estate
+    ADD COLUMN IF NOT EXISTS sender text NOT NULL DEFAULT 'target',
+    ADD COLUMN IF NOT EXISTS turn integer NOT NULL DEFAULT 0;
+
+-- Why no change of a table can be captured; empty where it can.
+ALTER TABLE failback.stream_table
+    ADD COLUMN IF NOT EXISTS uncaptured text NOT NULL DEFAULT '';

@@ -1,0 +1,72 @@
+"""Knows which way changes are carried, also after another process has turned the stream round.
+
+Changes when the direction in force is told in another way.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from failback.errors import UnreachableError
+from failback.models.common import Side
+from failback.reverse_sync import turning
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.control import Control
+from failback.reverse_sync.direction import Direction
+from failback.reverse_sync.settings import SyncSettings
+
+
+class Heading:
+    """The direction that one engine works in.
+
+    Args:
+        settings: of the estate, with the direction to begin with.
+        looking: sessions to look with.
+        changed: called with settings that have the new direction.
+    """
+
+    def __init__(
+        self, settings: SyncSettings, looking: Control, changed: Callable[[SyncSettings], None]
+    ) -> None:
+        self._settings = settings
+        self._looking = looking
+        self._changed = changed
+        self._known = False
+
+    @property
+    def direction(self) -> Direction:
+        """As it was known last."""
+        return self._settings.direction
+
+    def follow(self) -> bool:
+        """Look which direction is in force; whether it is another one than before.
+
+        Each side knows it, so that one that answers is enough.
+        """
+        with contextlib.ExitStack() as stack:
+            sessions = {}
+            for side in Side:
+                with contextlib.suppress(UnreachableError):
+                    sessions[side] = stack.enter_context(self._looking.session(side))
+            if not sessions:
+                return False
+            direction = turning.in_force(sessions)
+        self._known = True
+        return self._become(direction)
+
+    def follow_once(self) -> None:
+        """Look, where nobody has looked yet."""
+        if not self._known:
+            self.follow()
+
+    def agree(self, session: Connection) -> None:
+        """Look on one side alone, by a session that is open, before a rule is applied."""
+        if turning.told_by(session)[1] != self.direction:
+            self.follow()
+
+    def _become(self, direction: Direction) -> bool:
+        if direction == self.direction:
+            return False
+        self._settings = replace(self._settings, direction=direction)
+        self._changed(self._settings)
+        return True
