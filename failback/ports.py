@@ -5,6 +5,7 @@ from typing import Protocol
 
 from failback.models.certificate import Attestation
 from failback.models.common import Service, Side
+from failback.models.repair import RepairReport
 from failback.models.rollback import AvailabilityReport
 from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
@@ -237,6 +238,15 @@ class ReverseSyncEngine(Protocol):
         """Compare a little of what is not known to be equal, between batches.
 
         Raises NotArmedError where nothing is armed.
+        """
+        ...
+
+    def repair(
+        self, progress: Progress | None = None, *, plan_only: bool = True, rows: int = 20
+    ) -> RepairReport:
+        """Find every row that the sides do not share, and make the target's the source's.
+
+        Raises SafetyRuleError while the source takes writes, NotArmedError; a plan raises neither.
         """
         ...
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from failback.cli.conflicts import app as conflicts_app
 from failback.cli.exits import of_outcome
 from failback.cli.output import ExitCode
+from failback.cli.repair import repair
 from failback.cli.session import ConfigOption, JsonOption, opened
 from failback.cli.writing import amount, fact, heading
 from failback.errors import SafetyRuleError
@@ -18,6 +19,8 @@ from failback.models.sync import BatchReport, DrainReport, SyncStatus, VerifyRep
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(conflicts_app, name="conflicts")
+
+app.command()(repair)
 
 
 @app.command()

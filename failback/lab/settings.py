@@ -49,11 +49,11 @@ def write_settings(path: Path, facts: Mapping[str, Any], secrets: Mapping[str, s
         facts: the lab's endpoints, as `failback lab status --json` prints them.
         secrets: the lab's secrets by name.
     """
-    text = yaml.safe_dump(_document(facts, secrets), sort_keys=False, width=100)
+    text = yaml.safe_dump(_document(path.parent, facts, secrets), sort_keys=False, width=100)
     write_private(path, _HEADER + text)
 
 
-def _document(facts: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
     balancer, dns, temporal = facts["balancer"], facts["dns"], facts["temporal"]
     zone = dns["zone"]
     return {
@@ -109,7 +109,7 @@ def _document(facts: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str,
         "notifications": {"operators": {"kind": "log"}},
         "telemetry": {"metrics_address": "127.0.0.1:0"},
         "certificates": {
-            "signing_key": f"{facts['directory']}/{SIGNING_KEY}",
-            "directory": f"{facts['directory']}/certificates",
+            "signing_key": str(folder / SIGNING_KEY),
+            "directory": str(folder / "certificates"),
         },
     }

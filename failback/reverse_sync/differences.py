@@ -7,6 +7,7 @@ into buckets; only the rows of buckets that differ are fetched, as keys and hash
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ _PAGE = 8192
 _ROWS_PER_BUCKET = 64
 _MOST_BUCKETS = 4096
 _ROWS_AT_A_TIME = 200_000
-_KEPT = 1000
+KEPT = 1000
 _TICK_SECONDS = 1.0
 
 
@@ -94,6 +95,8 @@ class Findings:
         default_factory=lambda: {"missing": 0, "extra": 0, "different": 0}
     )
     """All of them, by kind."""
+    kept: int = KEPT
+    """So many differences are kept."""
     seconds: float = 0.0
     waiting: int = 0
 
@@ -105,7 +108,7 @@ class Findings:
     def add(self, difference: Difference) -> None:
         """Count a difference, and keep it while there are few."""
         self.counts[difference.kind] += 1
-        if len(self.differences) < _KEPT:
+        if len(self.differences) < self.kept:
             self.differences.append(difference)
 
 
@@ -132,13 +135,17 @@ class Comparer:
         self._running: dict[Future[tuple[list[Any], float]], tuple[_Pair, Side]] = {}
         self._answers: dict[int, dict[Side, list[Any]]] = {}
 
-    def start(self, jobs: Sequence[Job]) -> list[Findings]:
+    def start(self, jobs: Sequence[Job], kept: int = KEPT) -> list[Findings]:
         """Put every table's first queries to both sides, those of large tables first.
+
+        Args:
+            jobs: the tables.
+            kept: so many differences of each are kept; all are counted.
 
         Returns:
             What will be found, in the order of the tables; complete after `finish`.
         """
-        found = [Findings(job.comparison) for job in jobs]
+        found = [Findings(job.comparison, kept=kept) for job in jobs]
         for place in sorted(range(len(jobs)), key=lambda at: jobs[at].size, reverse=True):
             self.add(jobs[place], found[place])
         return found
@@ -201,7 +208,7 @@ class Comparer:
         for chunk in wanted if kept else ():
             findings.chunks[chunk] = {side: Digest() for side in Side}
         bytes_each = job.size // cut.count
-        buckets = _buckets(bytes_each) if job.comparison.table.key else 1
+        buckets = _buckets(bytes_each)
         for first, last in _spans(wanted, max(1, CHUNK_BYTES // max(1, bytes_each))):
             # A query that looks at one chunk need not tell which chunk a row is in.
             bounds = cut.bounds if last > first else ()
@@ -227,8 +234,6 @@ class Comparer:
             for code, digest in digests.items() if kept else ():
                 chunk = findings.chunks[span.offset + code // span.buckets]
                 chunk[side] += digest
-        if not findings.comparison.table.key:
-            return
         source, target = by_code[Side.SOURCE], by_code[Side.TARGET]
         group: list[int] = []
         rows = 0
@@ -246,7 +251,8 @@ class Comparer:
 
     def _rows(self, findings: Findings, span: "_Span", wanted: Sequence[int]) -> _Pair:
         def compare(answers: dict[Side, list[Any]]) -> Iterator[_Pair]:
-            for difference in differing(answers):
+            keyed = bool(findings.comparison.table.key)
+            for difference in differing(answers) if keyed else differing_copies(answers):
                 findings.add(difference)
             return iter(())
 
@@ -308,6 +314,20 @@ def differing(answers: Mapping[Side, Sequence[Any]]) -> Iterator[Difference]:
     for key in sorted(source.keys() | target.keys()):
         if source.get(key) != target.get(key):
             yield Difference(key, source.get(key), target.get(key))
+
+
+def differing_copies(answers: Mapping[Side, Sequence[Any]]) -> Iterator[Difference]:
+    """The same of a table without a key: each copy of a row that one side has more often."""
+    counts = {
+        side: Counter((tuple(row[0]), (row[1], row[2])) for row in answers[side]) for side in Side
+    }
+    for row in sorted(counts[Side.SOURCE].keys() | counts[Side.TARGET].keys()):
+        key, hashes = row
+        more = counts[Side.TARGET][row] - counts[Side.SOURCE][row]
+        for _ in range(abs(more)):
+            yield Difference(
+                key, source=None if more > 0 else hashes, target=hashes if more > 0 else None
+            )
 
 
 def _buckets(size: int) -> int:

@@ -38,6 +38,8 @@ _ORDERED = frozenset(_SORTED.split())
 _TEXTS = frozenset(["text", "varchar"])
 
 
+_SHOWN_CHARACTERS = 1000
+
 RowHash = tuple[int, int]
 Key = tuple[str, ...]
 
@@ -141,15 +143,21 @@ class Comparison:
         """The same for rows by key: one parameter, a list of texts, for each key column."""
         key = self.table.key_columns
         wanted = [sql.Identifier(f"k{place}") for place, _ in enumerate(key)]
-        comma = sql.SQL(", ")
         return sql.SQL(statement("digest_keys")).format(
             names=self._names(),
             **self._hashing(),
-            columns=comma.join(column.identifier for column in key),
-            casts=comma.join(_cast(w, c.type_name) for w, c in zip(wanted, key, strict=True)),
-            arrays=comma.join([sql.SQL("%s::text[]")] * len(key)),
-            wanted=comma.join(wanted),
+            columns=sql.SQL(", ").join(column.identifier for column in key),
+            **self.wanted_keys(wanted),
         )
+
+    def wanted_keys(self, wanted: Sequence[sql.Identifier]) -> dict[str, sql.Composable]:
+        """The parts of a statement that takes keys: a list of texts for each key column."""
+        key, comma = self.table.key_columns, sql.SQL(", ")
+        return {
+            "casts": comma.join(_cast(w, c.type_name) for w, c in zip(wanted, key, strict=True)),
+            "arrays": comma.join([sql.SQL("%s::text[]")] * len(key)),
+            "wanted": comma.join(wanted),
+        }
 
     def place(self, bounds: Sequence[Key]) -> sql.Composable:
         """An expression for the number of a row's chunk, 0 before the first of the bounds."""
@@ -210,7 +218,8 @@ class Comparison:
         return {"image": image, "first": first, "second": second, "table": table}
 
     def _key(self) -> sql.Composed:
-        row = _row(self.key_expressions)
+        # Without a key a row is known by all its values.
+        row = _row(self.key_expressions or self.expressions)
         if self.form is Form.BINARY:
             return sql.SQL("record_send({})").format(row)
         return sql.SQL("sha256(convert_to(({})::text, 'UTF8'))").format(row)
@@ -224,6 +233,10 @@ class Comparison:
         return sql.SQL("({} & {}::bigint)").format(hashed.format(key), sql.Literal(buckets - 1))
 
     def _names(self) -> sql.Composed:
+        if not self.key_expressions:
+            return sql.SQL("left({}::text, {})").format(
+                _row(self.expressions), sql.Literal(_SHOWN_CHARACTERS)
+            )
         return sql.SQL(", ").join(_cast(c.identifier, "text") for c in self.table.key_columns)
 
     def _range(self, within: Range) -> sql.Composed:

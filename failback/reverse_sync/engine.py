@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from failback.errors import NotArmedError, SlotBusyError, UnreachableError
 from failback.models.common import Side
+from failback.models.repair import RepairReport
 from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
@@ -329,14 +330,9 @@ class ReverseSync:
     ) -> VerifyReport:
         """Compare both sides: rows, digests, foreign keys, business rules.
 
-        Everything that the configuration names is compared, armed or not. Where the ledger says
-        that both sides agreed on a part of a table and nothing has changed it since, that part is
-        not read again; see `ledgered` for what it takes to be trusted.
-
-        Args:
-            progress: called about every second, and for each table; may raise to stop.
-            cold: read everything.
-            examples: so many keys of differing rows are named for each table.
+        Everything that the configuration names is compared, armed or not. What both sides agreed
+        on earlier is not read again where `ledgered` finds that nothing has changed it, and never
+        trusted when `cold`.
 
         Raises:
             UnknownTablePatternError: a pattern matches no table.
@@ -345,19 +341,25 @@ class ReverseSync:
         return self._proving.verify(progress, cold=cold, examples=examples)
 
     def verify_some(self, budget_seconds: float) -> LedgerReport:
-        """Verify some of what is not known to be equal, and then what was read longest ago.
-
-        For the time between batches: stands aside for whoever has priority on the stream, and
-        takes no lock that a writer would wait for.
-
-        Args:
-            budget_seconds: about so long it may take.
+        """Compare some of what is not known to be equal, between batches; see `rolling`.
 
         Raises:
             NotArmedError: nothing is armed.
         """
         self._heading.follow_once()
         return self._proving.verify_some(budget_seconds)
+
+    def repair(
+        self, progress: Progress | None = None, *, plan_only: bool = True, rows: int = 20
+    ) -> RepairReport:
+        """Make the receiver's rows the sender's where they differ; see `repair`.
+
+        Raises:
+            SafetyRuleError: the receiver takes writes.
+            NotArmedError: nothing is armed.
+        """
+        self._heading.follow_once()
+        return self._proving.repair(progress, plan_only=plan_only, rows=rows)
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
         """Parked conflicts, oldest first; both sides tell of settled ones."""

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from failback.models.common import Side
+from failback.models.repair import RepairReport
 from failback.models.sync import LedgerReport, VerifyReport
-from failback.reverse_sync import rolling
+from failback.reverse_sync import repair, rolling
 from failback.reverse_sync.catalogue import Table, read_named, read_tables
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.ledgered import LedgerUse
@@ -48,6 +49,29 @@ class Proving:
     ) -> VerifyReport:
         """See `ReverseSync.verify`."""
         return self.verification(progress, cold=cold, examples=examples).run()
+
+    def repair(
+        self, progress: Progress | None = None, *, plan_only: bool, rows: int
+    ) -> RepairReport:
+        """See `ReverseSync.repair`."""
+        settings = self.settings
+        work = self.verification(progress, cold=True, examples=EXAMPLES)
+        work.kept = repair.MOST
+        _, planned = repair.plan(work, rows)
+        if plan_only:
+            return planned
+        tables = repair.apply(
+            settings.servers, settings.direction, work, planned, progress or (lambda _: None)
+        )
+        after = self.verify(progress, cold=True)
+        return planned.model_copy(
+            update={
+                "outcome": repair.outcome_of(tables, after),
+                "applied": True,
+                "tables": tables,
+                "verification": after,
+            }
+        )
 
     def verification(self, progress: Progress | None, *, cold: bool, examples: int) -> Verification:
         """A verification that was not begun; what it finds is kept in it."""

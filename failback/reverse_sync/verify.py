@@ -19,7 +19,7 @@ from failback.models.sync import RuleResult, TableDigest, VerifyReport
 from failback.reverse_sync import fence
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Servers
-from failback.reverse_sync.differences import Comparer, Findings, Job
+from failback.reverse_sync.differences import KEPT, Comparer, Findings, Job
 from failback.reverse_sync.foreign_keys import TIMEOUT_SECONDS, ForeignKey, check_foreign_key
 from failback.reverse_sync.in_flight import settle
 from failback.reverse_sync.ledgered import Ledgered, LedgerUse
@@ -109,6 +109,7 @@ class Verification:
         recheck_seconds: for so long, while not both sides are fenced, differing rows are looked
             at again.
         rule_timeout_seconds: a rule that takes longer has failed.
+        kept: so many differences of each table are kept in `findings`.
     """
 
     sessions: Sessions
@@ -121,6 +122,7 @@ class Verification:
     examples: int = EXAMPLES
     recheck_seconds: float = RECHECK_SECONDS
     rule_timeout_seconds: float = RULE_TIMEOUT_SECONDS
+    kept: int = KEPT
     findings: list[Findings] = field(default_factory=list)
     """What was found, by table; complete after `run`."""
     _notes: list[str] = field(default_factory=list)
@@ -227,7 +229,7 @@ class Verification:
             for snapshot in snapshots.values():
                 snapshot.widen(max(1, self.parallel // 2))
         comparer = Comparer(snapshots, executor)
-        self.findings = comparer.start(jobs)
+        self.findings = comparer.start(jobs, self.kept)
         if used is not None and looking is not None:
             used.learn(looking, receiver, comparer, self.findings, self._waited)
         source = snapshots[Side.SOURCE]
@@ -302,7 +304,7 @@ def _table_digest(found: Findings, examples: int) -> TableDigest:
     table = found.comparison.table
     named = (
         f"{difference.kind} "
-        + ", ".join(f"{n}={v}" for n, v in zip(table.key, difference.key, strict=True))
+        + ", ".join(f"{n}={v}" for n, v in zip(table.key or ["row"], difference.key, strict=True))
         for difference in sorted(found.differences, key=lambda each: each.key)[:examples]
     )
     source, target = found.digests[Side.SOURCE], found.digests[Side.TARGET]

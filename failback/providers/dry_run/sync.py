@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from failback.errors import NotArmedError, SafetyRuleError
 from failback.models.common import Outcome, Side
+from failback.models.repair import RepairReport
 from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
@@ -143,6 +144,13 @@ class DryRunSync:
         """Nothing: a rehearsal keeps no ledger."""
         del budget_seconds
         return LedgerReport(detail=DRY_RUN)
+
+    def repair(
+        self, progress: Progress | None = None, *, plan_only: bool = True, rows: int = 20
+    ) -> RepairReport:
+        """Nothing: a rollback repairs nothing, so a rehearsal has nothing to tell."""
+        del progress, plan_only, rows
+        return RepairReport(outcome=Outcome.INCONCLUSIVE, detail=DRY_RUN)
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
         """See `ReverseSyncEngine.conflicts`."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from failback.errors import FenceNotHeldError, SafetyRuleError
 from failback.models.common import Outcome, Side
+from failback.models.repair import RepairReport, TableRepair
 from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
     ArmReport,
@@ -222,6 +223,36 @@ class FakeReverseSync(FakeMigration):
                 differing=int(not equal),
                 clean=int(equal),
                 dirty=int(not equal),
+            )
+
+    def repair(
+        self, progress: Progress | None = None, *, plan_only: bool = True, rows: int = 20
+    ) -> RepairReport:
+        """See `ReverseSyncEngine.repair`."""
+        self._called_blocking("repair", plan_only)
+        with self._lock:
+            source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
+            if not plan_only:
+                self._must_be_armed()
+                if not source.fenced:
+                    raise SafetyRuleError(
+                        "source_fenced: the source takes writes.", "Repair while it is fenced."
+                    )
+            found = _compared(source, target, rows)
+            table = TableRepair(
+                table=TABLE, missing=found.missing, extra=found.extra, different=found.different
+            )
+            if not plan_only:
+                table = table.model_copy(update={"repaired": table.total})
+                for key in source.rows.keys() | target.rows.keys():
+                    source.put(key, target.rows.get(key))
+            after = self.verify(progress)
+            return RepairReport(
+                outcome=after.outcome,
+                applied=not plan_only,
+                exact=source.fenced and target.fenced,
+                tables=(table,) if table.total else (),
+                verification=None if plan_only else after,
             )
 
     def conflicts(self, *, include_settled: bool = False) -> tuple[Conflict, ...]:
