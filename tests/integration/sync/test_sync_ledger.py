@@ -22,7 +22,8 @@ TABLE = (
 COMPOSITE = (
     'CREATE TABLE "Two Keys" (a text COLLATE "C", b uuid, c date, v int, PRIMARY KEY (a, b, c))',
     (
-        "INSERT INTO \"Two Keys\" SELECT (g % 5)::text, md5(g::text)::uuid, '2026-01-01'::date + g % 9,"
+        'INSERT INTO "Two Keys" SELECT (g % 5)::text, md5(g::text)::uuid,'
+        " '2026-01-01'::date + g % 9,"
         " g FROM generate_series(1, 9000) g"
     ),
 )
