@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from psycopg.pq import TransactionStatus
 
 from failback.models.common import Side
@@ -30,8 +31,19 @@ class Control:
     @contextmanager
     def both(self) -> Iterator[dict[Side, Connection]]:
         """Both sessions; locks are taken in one order, so that two users never wait in a ring."""
-        with self.session(Side.SOURCE) as source, self.session(Side.TARGET) as target:
-            yield {Side.SOURCE: source, Side.TARGET: target}
+        with self._locks[Side.SOURCE], self._locks[Side.TARGET]:
+            sessions = {}
+            for side in Side:
+                with self._servers.explaining(side):
+                    sessions[side] = self._open(side)
+            try:
+                yield sessions
+            except psycopg.Error as error:
+                gone = [side for side, session in sessions.items() if session.closed]
+                explained = self._servers.explained((gone or [Side.TARGET])[0], error)
+                if explained is error:
+                    raise
+                raise explained from error
 
     def close(self) -> None:
         """Give the sessions back."""

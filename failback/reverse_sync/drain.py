@@ -4,8 +4,11 @@ Changes when it is decided in another way that a drain is over. What was wanted 
 the first batch and never changed: a drain that sets its own goal would pass by itself.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
+
+import psycopg
 
 from failback.errors import SlotBusyError
 from failback.models.common import Outcome
@@ -35,7 +38,9 @@ def run(
     reached = 0
     # What was cured since the last batch shall not wait: this may be the last drain.
     lane.retry()
-    position.prefer(lane.writer, _remaining(deadline))
+    lane.look()
+    with lane.servers.explaining(lane.direction.receiver):
+        position.prefer(lane.writer, _remaining(deadline))
     try:
         while reached < wanted and (not reports or time.monotonic() < deadline):
             pulse()
@@ -55,8 +60,10 @@ def run(
             reports.append(report)
             pulse.text = f"drained {sum(each.changes for each in reports)} changes"
     finally:
-        if not lane.writer.closed:
-            position.unprefer(lane.writer)
+        # With a session that was lost the announcement is gone as well.
+        with contextlib.suppress(psycopg.OperationalError):
+            if not lane.writer.closed:
+                position.unprefer(lane.writer)
     stopped = reports[-1].stopped if reports else ()
     done = reached >= wanted and not stopped
     return DrainReport(
@@ -90,7 +97,8 @@ def _detail(reports: Sequence[BatchReport], late: str) -> str:
 
 def _wanted(lane: Lane) -> int:
     """Every commit that was acknowledged by now lies before it, on disk or not."""
-    row = lane.helper.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    with lane.servers.explaining(lane.direction.sender):
+        row = lane.helper.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     if row is None:
         raise SlotBusyError("The sender told no position.")
     return lsn_number(row[0])

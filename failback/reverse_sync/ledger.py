@@ -284,7 +284,8 @@ def _place(table: Table, key: Sequence[str]) -> sql.Composed:
     values = [sql.Identifier(f"b{place}") for place, _ in enumerate(columns)]
     casts = [sortable(c, _cast(v, c.type_name)) for v, c in zip(values, columns, strict=True)]
     keys = [sortable(column, sql.Identifier("k", column.name)) for column in columns]
-    one = len(columns) == 1
+    # There is no bucket of an array, and one of a row that holds it.
+    one = len(columns) == 1 and not columns[0].is_array
     return sql.SQL(
         "width_bucket({}, (SELECT array_agg({} ORDER BY n) FROM marked AS m"
         " CROSS JOIN unnest({}) WITH ORDINALITY AS u ({}, n)))"
