@@ -329,6 +329,9 @@ def test_late_tail_when_it_meets_its_own_writes_then_they_are_no_conflicts(
     assert report.conflicts == 0
     assert engine.conflicts() == ()
     assert pair.rows(Side.SOURCE, "SELECT DISTINCT v FROM ledger") == [(11,)]
+    # Nor are they changes that the target would lack when traffic goes back there.
+    assert engine.raise_fence(Side.SOURCE, 1).outcome is Outcome.SUCCEEDED
+    assert engine.lift_fence(Side.TARGET).outcome is Outcome.SUCCEEDED
 
 
 def test_batch_when_the_answer_to_its_commit_is_lost_then_it_is_unknown_and_not_failed(

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from failback.errors import FailbackError
 from failback.models.common import Side
+from failback.models.sync import DrainReport
+from failback.reverse_sync.engine import ReverseSync
 
 TABLES = (
     "CREATE TABLE entry (id int PRIMARY KEY, seat text UNIQUE, v int NOT NULL DEFAULT 0)",
@@ -104,6 +107,18 @@ def drainer(pair: Any, changes: int, **environment: str) -> "subprocess.Popen[st
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def drained(engine: ReverseSync, seconds: float = 120.0) -> DrainReport:
+    """What an activity with retries does: the same call again where the error says it may."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return engine.drain(60)
+        except FailbackError as error:
+            if not error.retryable or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def peak_megabytes(process_id: int) -> float:

@@ -92,10 +92,11 @@ class Proxy:
             asyncio.ensure_future(self._pass(reader, back)),
             asyncio.ensure_future(self._pass(there, writer)),
         ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        # Cancelled when the proxy stops, which asyncio would report as an error of the callback.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
             way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
         for each in pair:
             each.transport.abort()
         self._writers -= pair

@@ -57,6 +57,11 @@ KEYS: Mapping[str, Kind] = MappingProxyType(
         "jsonb": Kind("jsonb", ('{"a": 1}', '{"a": 1.0}', "null", "[]", '"x"', "[1, [2]]")),
         "char(3)": Kind("char(3)", ("a", "a ", "abc", "", "b")),
         "boolean": Kind("boolean", ("t", "f")),
+        "varchar(5)": Kind("varchar(5)", ("", "a ", "abcde", "ü€𝄞")),
+        "range": Kind("tstzrange", ("empty", "(,)", "[2024-01-01,2024-02-01)", "(,infinity]")),
+        "pair": Kind("pair", ("(1,x)", "(,)", '(-1,"a ""b"", c")')),
+        "small": Kind("small", ("1", "99")),
+        "moods": Kind("mood[]", ("{}", "{low,NULL}", "{high,low}")),
     }
 )
 """Types a key may have, by name."""
@@ -69,14 +74,9 @@ VALUES: Mapping[str, Kind] = MappingProxyType(
             "text", ("x" * 9000, "short", "ab" * 5000, "".join(map(str, range(4000))))
         ),
         "real": Kind("real", ("0", "-0", "NaN", "-Infinity", "3.4028235e38", "1e-45")),
-        "varchar(5)": Kind("varchar(5)", ("", "a ", "abcde", "ü€𝄞")),
         "bit varying": Kind("bit varying(9)", ("", "1", "010101010")),
         "time": Kind("timetz", ("24:00:00+14", "00:00:00-12", "12:34:56.789012+05:45")),
-        "range": Kind("tstzrange", ("empty", "(,)", "[2024-01-01,2024-02-01)", "(,infinity]")),
         "money": Kind("money", ("0", "-1.01", "92233720368547758.07")),
-        "pair": Kind("pair", ("(1,x)", "(,)", '(-1,"a ""b"", c")')),
-        "small": Kind("small", ("1", "99")),
-        "moods": Kind("mood[]", ("{}", "{low,NULL}", "{high,low}")),
         "tsvector": Kind("tsvector", ("", "'a':1A 'b':2", "'it''s'")),
         "oid": Kind("oid", ("0", "1259", "4294967295")),
     }
