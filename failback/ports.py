@@ -17,6 +17,7 @@ from failback.models.sync import (
     DrainReport,
     FenceReport,
     LedgerReport,
+    ReprotectReport,
     SyncStatus,
     VerifyReport,
 )
@@ -178,8 +179,16 @@ class ReverseSyncEngine(Protocol):
         """Install fence and capture, fence the source, prove both with a canary."""
         ...
 
-    def disarm(self) -> DisarmReport:
-        """Remove everything that arming made on both sides."""
+    def reprotect(self, accepted: str = "", *, plan: bool = False) -> ReprotectReport:
+        """After a rollback: carry the source's changes to the target, without a copy.
+
+        Raises SafetyRuleError while the rollback is not over. `arm` turns the stream back once
+        the target is live again.
+        """
+        ...
+
+    def disarm(self, accepted: str = "", only: Side | None = None) -> DisarmReport:
+        """Remove everything that arming made on both sides, or on the one that is left."""
         ...
 
     def status(self, *, canary: bool = False) -> SyncStatus:

@@ -95,6 +95,7 @@ def root(
 app.command()(commands.check)
 app.command()(commands.worker)
 app.command()(commands.arm)
+app.command()(commands.reprotect)
 app.command()(commands.disarm)
 
 

@@ -1,7 +1,9 @@
-"""`failback arm` and `failback disarm`: make the way back, and take it away."""
+"""`failback arm`, `reprotect` and `disarm`: make the way back, turn it round, take it away."""
 
 import asyncio
+import contextlib
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,12 +17,22 @@ from failback.errors import (
     RollbackRunningError,
     UnreachableError,
 )
-from failback.models.common import Outcome
-from failback.models.sync import CAPTURE_WAYS, ArmReport, DisarmReport
+from failback.models.common import Outcome, Side
+from failback.models.sync import CAPTURE_WAYS, ArmReport, DisarmReport, ReprotectReport
+
+if TYPE_CHECKING:
+    from failback.temporal.rollbacks import Rollbacks
 
 
 class ArmFacts(ArmReport):
     """What arming did, and whether the source is now kept up to date by itself."""
+
+    continuous: bool = False
+    continuous_detail: str = ""
+
+
+class ReprotectFacts(ReprotectReport):
+    """What was turned round, and whether the target is now kept up to date by itself."""
 
     continuous: bool = False
     continuous_detail: str = ""
@@ -42,26 +54,57 @@ def arm_estate(session: Session, capture: str | None, *, continuous: bool) -> in
         )
     with closing(session.engine()) as engine:
         report = engine.arm(capture)
-    running, detail = False, "not asked for (--no-continuous)"
-    if continuous:
-        try:
-            asyncio.run(_start_reverse_sync(session))
-            running, detail = True, ""
-        except UnreachableError as error:
-            detail = f"{error.cause} {error.cure}".strip()
+    running, detail = _started(session, wanted=continuous)
     facts = ArmFacts(**report.model_dump(), continuous=running, continuous_detail=detail)
     session.output.show(facts, lambda console: _write_armed(console, facts))
-    code = of_outcome(facts.outcome)
-    if continuous and not running:
+    return _code(session, facts.outcome, "arm", lacking=continuous and not running)
+
+
+def reprotect_estate(session: Session, accepted: str, *, plan: bool, continuous: bool) -> int:
+    """Turn the stream round after a rollback, and keep it going."""
+    session.estate  # noqa: B018 - a configuration error comes before any other
+    if not plan:
+        _refuse_while_running(session)
+    with closing(session.engine()) as engine:
+        report = engine.reprotect(accepted, plan=plan)
+    running, detail = _started(session, wanted=continuous and not plan)
+    facts = ReprotectFacts(**report.model_dump(), continuous=running, continuous_detail=detail)
+    session.output.show(facts, lambda console: _write_reprotected(console, facts))
+    lacking = continuous and not plan and not running
+    return _code(session, facts.outcome, "reprotect", lacking=lacking)
+
+
+def _started(session: Session, *, wanted: bool) -> tuple[bool, str]:
+    """Whether the continuous sync runs now, and why not."""
+    if not wanted:
+        return False, "not asked for (--no-continuous)"
+    try:
+        asyncio.run(_start_reverse_sync(session))
+    except UnreachableError as error:
+        return False, f"{error.cause} {error.cure}".strip()
+    return True, ""
+
+
+def _code(session: Session, outcome: Outcome, verb: str, *, lacking: bool) -> int:
+    code = of_outcome(outcome)
+    if lacking:
         session.output.note(
-            "Armed, but the continuous sync is not running; run `failback arm` again when "
-            "Temporal answers."
+            f"{verb.capitalize()}ed, but the continuous sync is not running; run `failback {verb}` "
+            "again when Temporal answers."
         )
         return code or ExitCode.WAITING
     return code
 
 
-def disarm_estate(session: Session, *, without_temporal: bool) -> int:
+def _refuse_while_running(session: Session) -> None:
+    """A rollback that has not ended needs the stream as it is. Without Temporal none runs."""
+    with contextlib.suppress(UnreachableError):
+        asyncio.run(_none_running(session, "what would be turned round"))
+
+
+def disarm_estate(
+    session: Session, accepted: str, only: Side | None, *, without_temporal: bool
+) -> int:
     """Stop the continuous sync and remove what arming made."""
     session.estate  # noqa: B018 - a configuration error comes before any other
     try:
@@ -75,7 +118,7 @@ def disarm_estate(session: Session, *, without_temporal: bool) -> int:
             ) from error
         stopped, detail = False, error.cause
     with closing(session.engine()) as engine:
-        report = engine.disarm()
+        report = engine.disarm(accepted, only)
     facts = DisarmFacts(**report.model_dump(), continuous_stopped=stopped, continuous_detail=detail)
     session.output.show(facts, lambda console: _write_disarmed(console, facts))
     return ExitCode.DONE
@@ -87,6 +130,11 @@ async def _start_reverse_sync(session: Session) -> None:
 
 async def _stop_reverse_sync(session: Session) -> None:
     """Stop the continuous sync, unless a rollback needs what would be removed next."""
+    await (await _none_running(session, "what disarming would remove")).stop_reverse_sync()
+
+
+async def _none_running(session: Session, needed: str) -> "Rollbacks":
+    """The estate's rollbacks, of which none is running."""
     rollbacks = await session.rollbacks()
     try:
         newest = await rollbacks.status(None)
@@ -95,10 +143,10 @@ async def _stop_reverse_sync(session: Session) -> None:
     if newest is not None and newest.phase not in ENDED:
         raise RollbackRunningError(
             f"Rollback {newest.rollback_id} is {newest.phase.value.replace('_', ' ')}, and needs "
-            "what disarming would remove.",
+            f"{needed}.",
             "Wait until it has ended (failback rollback watch), or cancel it first.",
         )
-    await rollbacks.stop_reverse_sync()
+    return rollbacks
 
 
 def _write_armed(console: Console, facts: ArmFacts) -> None:
@@ -115,6 +163,29 @@ def _write_armed(console: Console, facts: ArmFacts) -> None:
     fact(console, "sync", f"{kept}: {facts.continuous_detail}".rstrip(": "))
     for problem in facts.problems:
         fact(console, "not armed", f"{problem.table} {problem.problem}. {problem.cure}.", "red")
+    for warning in facts.warnings:
+        fact(console, "warning", warning, "yellow")
+
+
+def _write_reprotected(console: Console, facts: ReprotectFacts) -> None:
+    if facts.planned:
+        heading(console, "The source's changes can be carried to the target", facts.outcome)
+    else:
+        ready = facts.outcome is Outcome.SUCCEEDED
+        said = "Reprotected" if ready else "Not reprotected"
+        heading(console, f"{said}: the source's changes go to the target", facts.outcome)
+    fact(console, "tables", f"{len(facts.tables)}: {', '.join(facts.tables)}")
+    if facts.uncaptured:
+        fact(console, "compared", f"not captured: {', '.join(facts.uncaptured)}", "yellow")
+    if not facts.planned:
+        fact(console, "slot", f"{facts.slot} at {facts.position}")
+        fact(console, "sequences", f"{facts.sequences} of the target moved")
+        if facts.canary is not None:
+            fact(console, "canary", f"{facts.canary.outcome.value}. {facts.canary.detail}")
+        kept = "the worker keeps the target up to date" if facts.continuous else "off"
+        fact(console, "sync", f"{kept}: {facts.continuous_detail}".rstrip(": "))
+    for problem in facts.problems:
+        fact(console, "left out", f"{problem.table} {problem.problem}. {problem.cure}.", "red")
     for warning in facts.warnings:
         fact(console, "warning", warning, "yellow")
 

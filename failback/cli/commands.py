@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from failback.cli.session import ConfigOption, JsonOption, opened
+from failback.models.common import Side
 
 
 def check(ctx: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> int:
@@ -58,13 +59,54 @@ def disarm(
             help="Go on where Temporal does not answer, so that a running rollback is not seen.",
         ),
     ] = False,
+    accept_loss: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Who accepts that the rest of the tail is given up."),
+    ] = "",
+    only: Annotated[
+        Side | None, typer.Option(help="The side that is left, where the other one is gone.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Take the way back away again.
+    """Take the way back away again, whichever way it leads.
 
     Removes all that arming made on both sides, the changes captured so far included.
     """
     from failback.cli.arming import disarm_estate  # noqa: PLC0415 - keeps help quick
 
-    return disarm_estate(opened(ctx, config, as_json), without_temporal=without_temporal)
+    return disarm_estate(
+        opened(ctx, config, as_json), accept_loss, only, without_temporal=without_temporal
+    )
+
+
+def reprotect(
+    ctx: typer.Context,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say whether it can be done; change nothing.")
+    ] = False,
+    accept_loss: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Who accepts that the rest of the target's tail is overwritten."
+        ),
+    ] = "",
+    continuous: Annotated[
+        bool,
+        typer.Option(
+            "--continuous/--no-continuous",
+            help="Let the worker keep the target about a second behind from now on.",
+        ),
+    ] = True,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """After a rollback: carry the source's changes to the target, for the next attempt.
+
+    Nothing is copied. The target stays fenced; `failback arm` turns it round again later.
+    """
+    from failback.cli.arming import reprotect_estate  # noqa: PLC0415 - keeps help quick
+
+    return reprotect_estate(
+        opened(ctx, config, as_json), accept_loss, plan=plan, continuous=continuous
+    )

@@ -52,7 +52,7 @@ def run(
         bool,
         typer.Option(
             "--once/--until-caught-up",
-            help="One batch, or batches until the source has what the target holds by now.",
+            help="One batch, or batches until one side has all that the other held by now.",
         ),
     ] = False,
     deadline: Annotated[
@@ -61,14 +61,19 @@ def run(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Carry the target's changes to the source now."""
+    """Carry changes over now: the target's to the source, or back after `failback reprotect`.
+
+    A drain that ends well sets the sequences too.
+    """
     session = opened(ctx, config, as_json)
     with closing(session.engine()) as engine:
-        # A source that takes writes may have changed the same rows: those are parked.
-        fenced = engine.fenced(Side.SOURCE)
+        # A receiver that takes writes may have changed the same rows: those are parked.
+        receiver = _receiver(engine.status())
+        fenced = engine.fenced(receiver)
         if once and not fenced:
             raise SafetyRuleError(
-                "tail_drained: the source takes writes, and one batch looks for no conflicts.",
+                f"tail_drained: the {receiver.value} takes writes, and one batch looks for no "
+                "conflicts.",
                 "Leave --once out: a whole drain parks rows that changed on both sides.",
             )
         if once:
@@ -77,7 +82,10 @@ def run(
             return ExitCode.WAITING if batch.skipped else ExitCode.DONE
         drain = engine.drain if fenced else engine.drain_late
         drained = drain(deadline, session.output.note)
-    session.output.show(drained, lambda console: _write_drain(console, drained))
+        if drained.outcome is Outcome.SUCCEEDED:
+            moved = engine.synchronise_sequences()
+            drained = drained.model_copy(update={"sequences": moved})
+    session.output.show(drained, lambda console: _write_drain(console, drained, receiver))
     return of_outcome(drained.outcome)
 
 
@@ -102,6 +110,11 @@ def verify(
     return of_outcome(report.outcome)
 
 
+def _receiver(found: SyncStatus) -> Side:
+    """The side that changes are carried to."""
+    return Side(found.direction.rpartition("-to-")[2])
+
+
 def _write_status(console: Console, found: SyncStatus) -> None:
     ready = found.armed and not found.problems
     heading(
@@ -110,6 +123,8 @@ def _write_status(console: Console, found: SyncStatus) -> None:
         Outcome.SUCCEEDED if ready else Outcome.FAILED,
     )
     if found.armed:
+        sender, _, receiver = found.direction.partition("-to-")
+        fact(console, "direction", f"the {sender}'s changes go to the {receiver}")
         position = found.position.lsn if found.position else "unknown"
         slot = f", slot {found.slot_status or 'unknown'}" if found.capture == "slot" else ""
         fact(console, "capture", f"{found.capture}{slot}{', LOST' if found.capture_lost else ''}")
@@ -149,9 +164,9 @@ def _write_batch(console: Console, batch: BatchReport) -> None:
     fact(console, "caught up", "yes" if batch.caught_up else "no")
 
 
-def _write_drain(console: Console, drained: DrainReport) -> None:
+def _write_drain(console: Console, drained: DrainReport, receiver: Side) -> None:
     words = {
-        Outcome.SUCCEEDED: "The source has what the target held",
+        Outcome.SUCCEEDED: f"The {receiver.value} has what the {receiver.other.value} held",
         Outcome.FAILED: "The tail could not be drained",
         Outcome.INCONCLUSIVE: "The tail is not empty yet",
     }

@@ -94,10 +94,8 @@ class ReverseSync:
 
         Idempotent; arming again for other tables adds and removes them. A table that is added,
         or of which changes were not captured, is compared by checksum by the next batch, and what
-        differs is carried over. A refusal changes nothing.
-
-        Where the estate is reprotected and the target was made live again, the stream is turned
-        back, without a copy.
+        differs is carried over. A refusal changes nothing. Where the estate is reprotected and the
+        target was made live again, the stream is turned back, without a copy.
 
         Args:
             capture: the way to capture changes, `slot`, `changelog` or `diff`; None picks the

@@ -2,11 +2,11 @@
 
 import pytest
 
-from failback.errors import SafetyRuleError
-from failback.models.common import Side
+from failback.errors import FenceUpError, SafetyRuleError
+from failback.models.common import Outcome, Side
 from failback.models.settling import ConflictChoice, Keep, Settled
 
-from support.migrations import Subject, drained
+from support.migrations import Subject, drained, rolled_back
 
 
 @pytest.fixture
@@ -66,3 +66,91 @@ class TestConflictContract:
         )
         assert in_conflict.engine.disarm().removed
         assert in_conflict.rows(Side.SOURCE) == {"a": "from the source"}
+
+
+class TestReprotectContract:
+    def test_reprotect_when_rolled_back_then_the_sources_changes_reach_the_target(
+        self, armed: Subject
+    ) -> None:
+        armed.write(Side.TARGET, "a", "1")
+        rolled_back(armed)
+        assert armed.write(Side.SOURCE, "b", "2")
+        assert armed.engine.reprotect(plan=True).planned
+        assert armed.engine.status().direction == "target-to-source"
+        assert armed.engine.reprotect().outcome is Outcome.SUCCEEDED
+        assert armed.write(Side.SOURCE, "a", "3")
+        assert not armed.write(Side.TARGET, "c", "4")
+        drained(armed.engine)
+        assert armed.rows(Side.TARGET) == {"a": "3", "b": "2"}
+        status = armed.engine.status()
+        assert (status.direction, status.source_fenced, status.target_fenced) == (
+            "source-to-target",
+            False,
+            True,
+        )
+        assert armed.engine.verify().outcome is Outcome.SUCCEEDED
+        assert armed.engine.reprotect().outcome is Outcome.SUCCEEDED
+
+    def test_reprotect_when_the_source_is_not_live_then_refused(self, armed: Subject) -> None:
+        for _ in range(2):
+            with pytest.raises(SafetyRuleError, match="one_writer"):
+                armed.engine.reprotect()
+            armed.engine.raise_fence(Side.TARGET, 1.0)
+
+    def test_reprotect_when_conflicts_are_open_then_refused_until_they_are_settled(
+        self, in_conflict: Subject
+    ) -> None:
+        with pytest.raises(SafetyRuleError, match="conflicts_settled"):
+            in_conflict.engine.reprotect()
+        in_conflict.engine.settle_conflicts(
+            ConflictChoice(keep=Keep.SOURCE, who="alice", table="*")
+        )
+        in_conflict.engine.reprotect()
+        drained(in_conflict.engine)
+        assert in_conflict.rows(Side.TARGET) == {"a": "from the source"}
+
+    def test_arm_when_the_next_attempt_was_made_then_the_stream_is_turned_back(
+        self, armed: Subject
+    ) -> None:
+        rolled_back(armed)
+        armed.engine.reprotect()
+        armed.write(Side.SOURCE, "a", "1")
+        with pytest.raises(SafetyRuleError, match="one_writer"):
+            armed.engine.lift_fence(Side.TARGET)
+        with pytest.raises(SafetyRuleError, match="one_writer"):
+            armed.engine.arm()
+        armed.engine.raise_fence(Side.SOURCE, 1.0)
+        with pytest.raises(SafetyRuleError, match="tail_drained"):
+            armed.engine.lift_fence(Side.TARGET)
+        drained(armed.engine)
+        armed.engine.lift_fence(Side.TARGET)
+        assert armed.write(Side.TARGET, "b", "2")
+        with pytest.raises(FenceUpError):
+            armed.engine.reprotect()
+        assert armed.engine.arm().outcome is Outcome.SUCCEEDED
+        drained(armed.engine)
+        assert armed.engine.status().direction == "target-to-source"
+        assert armed.rows(Side.SOURCE) == armed.rows(Side.TARGET) == {"a": "1", "b": "2"}
+        rolled_back(armed)
+        assert armed.write(Side.SOURCE, "c", "3")
+
+    def test_disarm_when_reprotected_then_both_sides_take_writes(self, armed: Subject) -> None:
+        rolled_back(armed)
+        armed.engine.reprotect()
+        assert armed.engine.disarm().removed
+        assert not armed.engine.status().armed
+        for side in Side:
+            assert armed.write(side, "a", "1")
+
+    def test_disarm_when_somebody_accepts_the_loss_of_the_tail_then_done(
+        self, armed: Subject
+    ) -> None:
+        drained(armed.engine)
+        armed.write(Side.TARGET, "a", "1")
+        armed.engine.raise_fence(Side.TARGET, 1.0)
+        with pytest.raises(SafetyRuleError, match="tail_drained"):
+            armed.engine.disarm()
+        with pytest.raises(SafetyRuleError):
+            armed.engine.disarm("alice", Side.SOURCE)
+        assert armed.engine.disarm("alice").removed
+        assert armed.rows(Side.SOURCE) == {}

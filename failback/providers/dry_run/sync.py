@@ -15,6 +15,7 @@ from failback.models.sync import (
     DrainReport,
     FenceReport,
     LedgerReport,
+    ReprotectReport,
     SyncStatus,
     VerifyReport,
 )
@@ -47,8 +48,14 @@ class DryRunSync:
         self._fences[Side.SOURCE] = True
         return ArmReport(outcome=Outcome.SUCCEEDED, capture=capture or "slot", why=DRY_RUN)
 
-    def disarm(self) -> DisarmReport:
+    def reprotect(self, accepted: str = "", *, plan: bool = False) -> ReprotectReport:
+        """See `ReverseSyncEngine.reprotect`; only ever a plan."""
+        del plan
+        return self._real.reprotect(accepted, plan=True)
+
+    def disarm(self, accepted: str = "", only: Side | None = None) -> DisarmReport:
         """See `ReverseSyncEngine.disarm`."""
+        del accepted, only
         self._journal.would("remove capture and fence from both sides")
         return DisarmReport()
 

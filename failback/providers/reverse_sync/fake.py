@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from failback.errors import FenceNotHeldError, SafetyRuleError
+from failback.errors import FenceNotHeldError, FenceUpError, SafetyRuleError
 from failback.models.common import Outcome, Side
 from failback.models.repair import RepairReport, TableRepair
 from failback.models.settling import ConflictChoice, SettleReport
@@ -16,6 +16,7 @@ from failback.models.sync import (
     FenceReport,
     LedgerReport,
     Position,
+    ReprotectReport,
     SyncStatus,
     TableDigest,
     VerifyReport,
@@ -42,33 +43,51 @@ class FakeReverseSync(FakeMigration):
             if not self._armed:
                 source.rows, source.fenced = dict(target.rows), True
                 self._capture, self._slot_lost = FakeCapture(), False
-                self._changed_on_source.clear()
+                self._changed_on_receiver.clear()
                 self._armed = True
-            return ArmReport(
-                outcome=Outcome.SUCCEEDED,
-                capture=capture or "slot",
-                why="a fake has no choice",
-                tables=(TABLE,),
-                slot=SLOT,
-                position=self._capture.position,
-                canary=CanaryReport(outcome=Outcome.SUCCEEDED, milliseconds=1.0),
-            )
+            elif self._sender is Side.SOURCE:
+                self._turn("")
+            return self._armed_report(capture)
 
-    def disarm(self) -> DisarmReport:
-        """See `ReverseSyncEngine.disarm`."""
-        self._called_blocking("disarm")
+    def _armed_report(self, capture: str | None) -> ArmReport:
+        return ArmReport(
+            outcome=Outcome.SUCCEEDED,
+            capture=capture or "slot",
+            why="a fake has no choice",
+            tables=(TABLE,),
+            slot=SLOT,
+            position=self._capture.position,
+            canary=CanaryReport(outcome=Outcome.SUCCEEDED, milliseconds=1.0),
+        )
+
+    def reprotect(self, accepted: str = "", *, plan: bool = False) -> ReprotectReport:
+        """See `ReverseSyncEngine.reprotect`."""
+        self._called_blocking("reprotect", accepted, plan)
         with self._lock:
-            sides = [self._reach(side) for side in Side]
-            if any(conflict.settled_at is None for conflict in self._parked):
-                raise SafetyRuleError(
-                    "Rule conflicts_settled: rows are parked.", "Settle each of them first."
-                )
-            if self._armed and self._reach(Side.TARGET).fenced:
-                self._require_empty_tail(Side.SOURCE)
+            self._must_be_armed()
+            if plan:
+                return ReprotectReport(outcome=Outcome.SUCCEEDED, planned=True, tables=(TABLE,))
+            if self._sender is Side.TARGET:
+                self._turn(accepted)
+            elif self._reach(Side.SOURCE).fenced:
+                raise FenceUpError("The fence of the source is up.", "Arm instead.")
+            return ReprotectReport(**self._armed_report(None).model_dump())
+
+    def disarm(self, accepted: str = "", only: Side | None = None) -> DisarmReport:
+        """See `ReverseSyncEngine.disarm`."""
+        self._called_blocking("disarm", accepted, only)
+        with self._lock:
+            if only is not None and (not accepted or self._databases[only.other].reachable):
+                raise SafetyRuleError("Rule one_writer: both sides answer.", "Disarm both.")
+            sides = [self._reach(side) for side in Side if only in (None, side)]
+            self._require_settled()
+            if self._armed and not accepted and self._reach(self._sender).fenced:
+                self._require_empty_tail(self._sender.other)
             removed = (f"slot {SLOT}", f"fence on {TABLE}") if self._armed else ()
             for database in sides:
                 database.fenced = False
             self._armed = False
+            self._sender = Side.TARGET
             self._capture = FakeCapture()
             return DisarmReport(removed=removed)
 
@@ -94,6 +113,7 @@ class FakeReverseSync(FakeMigration):
                 tables=(TABLE,),
                 open_conflicts=sum(conflict.settled_at is None for conflict in self._parked),
                 canary=CanaryReport(outcome=Outcome.SUCCEEDED) if canary else None,
+                direction=f"{self._sender}-to-{self._sender.other}",
             )
 
     def warm(self) -> None:
@@ -120,9 +140,9 @@ class FakeReverseSync(FakeMigration):
         """See `ReverseSyncEngine.synchronise_sequences`."""
         self._called_blocking("synchronise_sequences")
         with self._lock:
-            source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
-            moved = source.sequence <= target.sequence
-            source.sequence = max(source.sequence, target.sequence + 1000 if moved else 0)
+            receiver, sender = self._reach(self._sender.other), self._reach(self._sender)
+            moved = receiver.sequence <= sender.sequence
+            receiver.sequence = max(receiver.sequence, sender.sequence + 1000 if moved else 0)
             return int(moved)
 
     def raise_fence(self, side: Side, grace_seconds: float) -> FenceReport:
@@ -158,9 +178,9 @@ class FakeReverseSync(FakeMigration):
             database = self._reach(side)
             self._may_lift(side, accepted)
             changed, database.fenced = database.fenced, False
-            if side is Side.TARGET:
-                # From here on the source only receives.
-                self._changed_on_source.clear()
+            if side is self._sender:
+                # From here on the other side only receives.
+                self._changed_on_receiver.clear()
             return FenceReport(
                 outcome=Outcome.SUCCEEDED,
                 side=side,
@@ -182,12 +202,12 @@ class FakeReverseSync(FakeMigration):
         self._called_blocking("canary")
         with self._lock:
             self._must_be_armed()
-            self._reach(Side.SOURCE)
-            fenced = self._reach(Side.TARGET).fenced
+            self._reach(self._sender.other)
+            fenced = self._reach(self._sender).fenced
             return CanaryReport(
                 outcome=Outcome.INCONCLUSIVE if fenced else Outcome.SUCCEEDED,
                 milliseconds=1.0,
-                detail="the target is fenced" if fenced else "",
+                detail=f"the {self._sender} is fenced" if fenced else "",
             )
 
     def verify(

@@ -34,8 +34,9 @@ class FakeMigration(Faults):
         self._capture = FakeCapture()
         self._armed = armed
         self._databases[Side.SOURCE].fenced = armed
+        self._sender = Side.TARGET
         self._slot_lost = False
-        self._changed_on_source: set[str] = set()
+        self._changed_on_receiver: set[str] = set()
         self._parked: list[Conflict] = []
         self._batches = 0
         self._cut_after: dict[Side, int] = {}
@@ -54,10 +55,10 @@ class FakeMigration(Faults):
                 return False
             database.put(key, value)
             database.sequence += 1
-            if self._armed and side is Side.TARGET:
+            if self._armed and side is self._sender:
                 self._capture.add(key)
             elif self._armed:
-                self._changed_on_source.add(key)
+                self._changed_on_receiver.add(key)
             return True
 
     def corrupt(self, side: Side, key: str, value: str | None) -> None:
@@ -89,7 +90,7 @@ class FakeMigration(Faults):
 
     @property
     def tail(self) -> int:
-        """Changed keys that the source does not have."""
+        """Changed keys that the receiver does not have."""
         return len(self._capture.changes)
 
     # Mechanics.
@@ -108,17 +109,17 @@ class FakeMigration(Faults):
 
     def _batch(self) -> BatchReport:
         self._must_be_armed()
-        source, target = self._reach(Side.SOURCE), self._reach(Side.TARGET)
+        receiver, sender = self._reach(self._sender.other), self._reach(self._sender)
         if self._slot_lost:
             raise SlotLostError(f"Slot {SLOT} is gone.", "Arm again, and verify both sides.")
         keys = [] if self.stalled else self._capture.take(self._batch_keys)
         lag = self._capture.lag_seconds
-        clashing = [key for key in keys if key in self._changed_on_source]
+        clashing = [key for key in keys if key in self._changed_on_receiver]
         for key in keys:
             if key in clashing:
-                self._park(key, source, target)
+                self._park(key)
             else:
-                source.put(key, target.rows.get(key))
+                receiver.put(key, sender.rows.get(key))
         self._capture.settle(keys)
         self._batches += 1
         self._count_down_cuts()
@@ -153,13 +154,40 @@ class FakeMigration(Faults):
         self._require_empty_tail(side)
 
     def _require_empty_tail(self, side: Side) -> None:
-        if self.tail if side is Side.SOURCE else self._changed_on_source:
+        if self.tail if side is not self._sender else self._changed_on_receiver:
             raise SafetyRuleError(
                 f"Rule tail_drained: the {side.other} has changes that the {side} lacks.",
                 "Drain the tail, or name who accepts its loss.",
             )
 
-    def _park(self, key: str, source: FakeDatabase, target: FakeDatabase) -> None:
+    def _require_settled(self) -> None:
+        if any(conflict.settled_at is None for conflict in self._parked):
+            raise SafetyRuleError(
+                "Rule conflicts_settled: rows are parked.", "Settle each of them first."
+            )
+
+    def _turn(self, accepted: str) -> None:
+        """Let the receiver send, from the moment it took writes again."""
+        left, live = self._sender, self._sender.other
+        sender, receiver = self._reach(left), self._reach(live)
+        if not sender.fenced or receiver.fenced:
+            raise SafetyRuleError(
+                f"Rule one_writer: the {live} is not the one that is live.", "Roll back first."
+            )
+        self._require_settled()
+        if not accepted:
+            self._require_empty_tail(live)
+        doubted = {conflict.key for conflict in self._parked}
+        if accepted:
+            doubted |= sender.rows.keys() | receiver.rows.keys()
+        self._capture = FakeCapture()
+        for key in sorted(self._changed_on_receiver | doubted):
+            self._capture.add(key)
+        self._changed_on_receiver.clear()
+        self._sender = live
+
+    def _park(self, key: str) -> None:
+        source, target = self._databases[Side.SOURCE], self._databases[Side.TARGET]
         self._parked.append(
             Conflict(
                 id=len(self._parked) + 1,
@@ -168,6 +196,7 @@ class FakeMigration(Faults):
                 source_image=image(key, source),
                 target_image=image(key, target),
                 parked_at=datetime.now(UTC),
+                stored_on=self._sender.other,
             )
         )
 
