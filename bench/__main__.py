@@ -18,7 +18,7 @@ from bench import drain, fence, orchestration, rollbacks, verify, write_cost
 from bench.support.measure import load_average
 from bench.support.options import Options
 from bench.support.page import Run, page
-from bench.support.table import Row, console
+from bench.support.table import Row, console, failed
 
 BENCHMARKS: Mapping[str, Callable[[Options], list[Row]]] = {
     "drain": drain.run,
@@ -32,7 +32,7 @@ PAGE = Path("docs/benchmarks.md")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is asked for; 0 also where something wanted was not reached: that is a result."""
+    """Run what is asked for; 1 where a benchmark broke, 0 also where one was not reached."""
     asked = _parser().parse_args(arguments)
     options = Options(
         scale=asked.scale, rounds=asked.rounds, repetitions=asked.fences, labs=asked.labs
@@ -41,9 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     began, before = time.monotonic(), load_average()
     rows: list[Row] = []
-    loads = {}
+    loads, broken = {}, list[str]()
     for name in asked.only or BENCHMARKS:
-        rows += BENCHMARKS[name](options)
+        try:
+            rows += BENCHMARKS[name](options)
+        except Exception as error:  # what was measured before is not thrown away
+            logging.getLogger("bench").exception("%s failed", name)
+            broken.append(name)
+            rows.append(failed(name, error))
         loads[name] = load_average()
     print(console(rows))
     everything = asked.only is None and asked.scale == 1.0
@@ -59,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         target.write_text(page(rows, run), encoding="utf-8")
         print(f"written to {target}", file=sys.stderr)
-    return 0
+    return 1 if broken else 0
 
 
 def _revision() -> str:

@@ -17,7 +17,7 @@ from bench.support.table import Row, unmeasured
 from tests.support.lab_run import LabRun, command, until
 
 _MOST_GAP = 0.3
-_USERS, _REQUESTS_PER_SECOND = 20, 100
+_USERS, _REQUESTS_PER_SECOND = 20, 60
 _LOAD_SECONDS = 60
 _WARM_WRITES = 200
 
@@ -25,7 +25,7 @@ _WARM_WRITES = 200
 def run(options: Options) -> list[Row]:
     """Measure, and return the table's rows."""
     gaps, ours, first, lost = Samples(), Samples(), Samples(), 0
-    failed = 0
+    failed, problems = 0, list[str]()
     for turn in range(options.labs):
         for level in (2, 1):
             with _lab() as lab:
@@ -33,6 +33,8 @@ def run(options: Options) -> list[Row]:
                 verdict = lab.audit()
                 lost += verdict.lost + verdict.wrong
             failed += summary["failed"]
+            if not result["success"]:
+                problems.append(f"level {level}: {result['error']}")
             if level == 2:
                 gaps.seconds.append(summary["write_gap_seconds"])
                 ours.seconds.append(result["write_gap_seconds"])
@@ -43,6 +45,7 @@ def run(options: Options) -> list[Row]:
         f"{options.labs} rollbacks of each level under {_USERS} users and {_REQUESTS_PER_SECOND} "
         f"requests/s; {lost} acknowledged writes lost, {failed} requests failed; the door was "
         f"closed for {seconds(ours.median)} p50"
+        + "".join(f"; a rollback ended with an error, {problem}" for problem in problems)
     )
     return [
         Row(
@@ -51,7 +54,7 @@ def run(options: Options) -> list[Row]:
             gaps.text(),
             "–",
             f"≤ {seconds(_MOST_GAP)}",
-            gaps.median <= _MOST_GAP,
+            gaps.median <= _MOST_GAP and not (lost or problems),
             note,
         ),
         Row(
@@ -80,19 +83,18 @@ def _rolled_back(lab: LabRun, level: int) -> tuple[dict[str, Any], dict[str, Any
     lab.until_acknowledged(_WARM_WRITES)
     words = ("rollback", "start", "--level", str(level), "--reason", "benchmark", "--as", "bob")
     if level == 1:
-        result = lab.run(*words, "--wait")
+        result = command("--config", lab.facts["config"], *words, "--wait", "--json").facts
     else:
         started = lab.run(*words)
         lab.until_step("waiting_for_approval")
         decision = ("--as", "alice", "--role", "engineering_lead")
         lab.run("rollback", "approve", started["rollback_id"], *decision)
         until(lambda: lab.status()["phase"] in ("done", "failed"), "the end of the rollback")
-        result = lab.run("rollback", "report", started["rollback_id"])
+        report = ("rollback", "report", started["rollback_id"], "--json")
+        result = command("--config", lab.facts["config"], *report).facts
     lab.until_acknowledged(_WARM_WRITES // 4)
     load.terminate()
     load.wait(timeout=30)
-    if not result["success"]:
-        raise RuntimeError(f"the rollback failed: {result['error']}")
     return result, lab.load_summary()
 
 

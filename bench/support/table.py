@@ -42,6 +42,12 @@ def unmeasured(work: str, reference: str, wanted: str, note: str) -> Row:
     return Row(work, reference, NOT_MEASURED, "–", wanted, None, note)
 
 
+def failed(name: str, error: Exception) -> Row:
+    """A row for a benchmark that broke: no figure, and not reached."""
+    why = (str(error).splitlines() or [""])[0][:200]
+    return Row(name, "–", "failed", "–", "–", reached=False, note=f"{type(error).__name__}: {why}")
+
+
 def times(ratio: float) -> str:
     """`4.20 × faster`, or slower."""
     return f"{ratio:.2f} × faster" if ratio >= 1 else f"{1 / ratio:.2f} × slower"

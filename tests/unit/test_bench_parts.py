@@ -1,14 +1,16 @@
 """What the benchmarks count with: picked changes, ratios, verdicts."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from bench.__main__ import main
 from bench.support.data import SHAPES, Population
 from bench.support.measure import Samples, alternate, grouped, ratio, seconds
+from bench.support.options import Options
 from bench.support.page import Run, page
-from bench.support.table import console, faster, markdown, slower, times, unmeasured
+from bench.support.table import Row, console, faster, markdown, slower, times, unmeasured
 
 
 def test_shapes_when_at_scale_one_then_hold_a_million_rows_in_eight_tables() -> None:
@@ -115,3 +117,18 @@ def test_main_when_asked_for_a_benchmark_that_is_none_then_ends_with_an_error(
         main(["--only", "nothing"])
     assert ended.value.code == 2
     assert "write_cost" in capsys.readouterr().err
+
+
+def test_main_when_a_benchmark_breaks_then_keeps_what_the_others_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def breaks(options: Options) -> list[Row]:
+        raise RuntimeError(f"nothing at scale {options.scale}")
+
+    works = {"one": lambda _: [faster("w", "r", "o", 3.0, least=2)], "other": breaks}
+    monkeypatch.setattr("bench.__main__.BENCHMARKS", works)
+    assert main(["--page", str(tmp_path / "page.md")]) == 1
+    printed = capsys.readouterr().out
+    assert "3.00 × faster" in printed
+    assert "RuntimeError: nothing at scale 1.0" in printed
+    assert "| other | – | failed |" in (tmp_path / "page.md").read_text(encoding="utf-8")
