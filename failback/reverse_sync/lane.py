@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from failback.models.common import Side
 from failback.models.sync import TableProblem
-from failback.reverse_sync import position
+from failback.reverse_sync import position, publication
 from failback.reverse_sync.catalogue import read_named
 from failback.reverse_sync.connections import Connection, Servers
 from failback.reverse_sync.direction import Direction
@@ -146,6 +146,20 @@ class Lane:
         self._refused[problem.table] = problem, time.monotonic() + _TRY_AGAIN_SECONDS
         self.forget()
 
+    def look(self) -> None:
+        """Read catalogues again where an armed table is gone, or was made anew under its name.
+
+        Nothing in the stream tells that: a table that was made anew is not published.
+        """
+        if self._armed is None:
+            return
+        oids = [pair.sent.oid for pair in self._armed.pairs.values()]
+        row = self.helper.execute(
+            "SELECT count(*) FROM pg_class WHERE oid = ANY (%s)", [oids]
+        ).fetchone()
+        if row is None or row[0] != len(oids):
+            self.forget()
+
     def retry(self) -> None:
         """Try stopped tables again now."""
         if self._refused or (self._armed is not None and self._armed.stopped):
@@ -218,6 +232,19 @@ class Lane:
                     table=name,
                     problem=f"does not exist on the {sender.value} any more",
                     cure="Exclude it and run `failback arm` again, or create it anew",
+                )
+        held = position.read(self.writer, self.direction)
+        # Slot and publication carry one name.
+        published = (
+            publication.published(self.helper, held.slot) if held.capture == "slot" else names
+        )
+        for name in sent:
+            if name not in published:
+                stopped[name] = TableProblem(
+                    table=name,
+                    problem=f"is not published on the {sender.value}: it was made anew since it "
+                    "was armed",
+                    cure="Run `failback arm` again",
                 )
         pairs, problems = match(sent.values(), received, self.direction)
         for problem in (*problems, *refusals(sent.values(), sender)):

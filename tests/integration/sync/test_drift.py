@@ -282,3 +282,23 @@ def test_arm_when_an_armed_table_has_drifted_then_its_changes_are_not_forgotten(
     pair.run(Side.SOURCE, "ALTER TABLE note ADD COLUMN x int")
     assert engine.drain(5).outcome is Outcome.SUCCEEDED
     pair.assert_equal()
+
+
+def test_drain_when_a_table_was_made_anew_then_it_is_not_over_until_it_is_armed_again(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(*TABLES)
+    pair.run(Side.TARGET, *CHANGE)
+    assert engine.drain(5).outcome is Outcome.SUCCEEDED
+    pair.run(
+        Side.TARGET,
+        "DROP TABLE other",
+        "CREATE TABLE other (id int PRIMARY KEY, v int)",
+        "INSERT INTO other VALUES (1, 1)",
+    )
+    drained = engine.drain(5)
+    assert drained.outcome is Outcome.INCONCLUSIVE
+    assert "public.other is not published on the target" in drained.detail
+    assert engine.arm().outcome is Outcome.SUCCEEDED
+    assert engine.drain(5).outcome is Outcome.SUCCEEDED
+    pair.assert_equal()
