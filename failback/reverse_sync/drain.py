@@ -38,6 +38,7 @@ def run(
     reached = 0
     # What was cured since the last batch shall not wait: this may be the last drain.
     lane.retry()
+    lane.look()
     with lane.servers.explaining(lane.direction.receiver):
         position.prefer(lane.writer, _remaining(deadline))
     try:
