@@ -209,7 +209,7 @@ class Comparer:
             findings.chunks[chunk] = {side: Digest() for side in Side}
         bytes_each = job.size // cut.count
         buckets = _buckets(bytes_each)
-        for first, last in _spans(wanted, max(1, CHUNK_BYTES // max(1, bytes_each))):
+        for first, last in spans(wanted, max(1, CHUNK_BYTES // max(1, bytes_each))):
             # A query that looks at one chunk need not tell which chunk a row is in.
             bounds = cut.bounds if last > first else ()
             span = _Span(cut.within(first, last), bounds, buckets, first if not bounds else 0)
@@ -290,7 +290,7 @@ def cut_of(snapshot: Snapshot, comparison: Comparison, size: int, chunk_bytes: i
     return Cut(tuple(tuple(row) for row in rows))
 
 
-def _spans(wanted: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+def spans(wanted: Sequence[int], most: int = _MOST_CHUNKS) -> Iterator[tuple[int, int]]:
     """Runs of neighbouring chunks, no longer than so many."""
     first = last = None
     for chunk in wanted:

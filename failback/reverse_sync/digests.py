@@ -240,21 +240,27 @@ class Comparison:
         return sql.SQL(", ").join(_cast(c.identifier, "text") for c in self.table.key_columns)
 
     def _range(self, within: Range) -> sql.Composed:
-        row = sql.SQL("({})").format(
-            sql.SQL(", ").join(column.identifier for column in self.table.key_columns)
-        )
-        limits = []
-        for template, bound in (
-            (sql.SQL("{} >= ({})"), within.start),
-            (sql.SQL("{} < ({})"), within.end),
-        ):
-            if bound is not None:
-                values = sql.SQL(", ").join(
-                    _cast(sql.Literal(value), column.type_name)
-                    for value, column in zip(bound, self.table.key_columns, strict=True)
-                )
-                limits.append(template.format(row, values))
-        return sql.SQL(" AND ").join(limits) if limits else sql.Composed([sql.SQL("true")])
+        columns = self.table.key_columns
+        return in_range([column.identifier for column in columns], columns, within)
+
+
+def in_range(
+    values: Sequence[sql.Composable], columns: Sequence[Column], within: Range
+) -> sql.Composed:
+    """A condition that some values, as those of a key's columns, are in a range."""
+    row = sql.SQL("({})").format(sql.SQL(", ").join(values))
+    limits = []
+    for template, bound in (
+        (sql.SQL("{} >= ({})"), within.start),
+        (sql.SQL("{} < ({})"), within.end),
+    ):
+        if bound is not None:
+            texts = sql.SQL(", ").join(
+                _cast(sql.Literal(value), column.type_name)
+                for value, column in zip(bound, columns, strict=True)
+            )
+            limits.append(template.format(row, texts))
+    return sql.SQL(" AND ").join(limits) if limits else sql.Composed([sql.SQL("true")])
 
 
 def compared(

@@ -4,7 +4,7 @@ Changes when a kind of constraint has to be checked in another way. Each constra
 set-based anti-join; nothing is locked or written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -20,15 +20,28 @@ TIMEOUT_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """One foreign key with the query that finds rows it does not hold for."""
+    """One foreign key, which can be asked for rows that it does not hold for."""
 
     name: str
     """`schema.table.constraint`."""
-    query: sql.Composed
+    parts: Mapping[str, sql.Composable]
+    """Of the query."""
     skipped: str = ""
     """Why it is not checked; empty where it is."""
-    tables: tuple[str, ...] = ()
+    tables: tuple[str, str] = ("", "")
     """The tables that it leads from and to, as `schema.table`."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Pairs of columns, of the one and of the other table."""
+
+    def query(self, within: sql.Composable | None = None) -> sql.Composed:
+        """A query for (violations, example).
+
+        Args:
+            within: a condition on `child`, the table that the key leads from; None for all rows.
+        """
+        return sql.SQL(statement("foreign_key_violations")).format(
+            within=within or sql.SQL("true"), **self.parts
+        )
 
 
 def read_foreign_keys(connection: Connection, tables: Sequence[int]) -> tuple[ForeignKey, ...]:
@@ -38,12 +51,22 @@ def read_foreign_keys(connection: Connection, tables: Sequence[int]) -> tuple[Fo
 
 
 def check_foreign_key(
-    session: Connection, foreign_key: ForeignKey, timeout_seconds: float = TIMEOUT_SECONDS
+    session: Connection,
+    foreign_key: ForeignKey,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    within: sql.Composable | None = None,
 ) -> RuleResult:
-    """Count the rows that a foreign key does not hold for, with up to five examples."""
+    """Count the rows that a foreign key does not hold for, with up to five examples.
+
+    Args:
+        session: inside a read-only transaction.
+        foreign_key: the key.
+        timeout_seconds: after so long its answer is not known.
+        within: see `ForeignKey.query`.
+    """
     if foreign_key.skipped:
         return RuleResult(name=foreign_key.name, violations=0, detail=foreign_key.skipped)
-    return run_check(session, foreign_key.name, foreign_key.query, timeout_seconds)
+    return run_check(session, foreign_key.name, foreign_key.query(within), timeout_seconds)
 
 
 def _foreign_key(row: tuple[object, ...]) -> ForeignKey:
@@ -60,15 +83,21 @@ def _foreign_key(row: tuple[object, ...]) -> ForeignKey:
     present = [sql.SQL("{} IS NOT NULL").format(column) for column in children]
     # MATCH SIMPLE lets a row pass that has any null; MATCH FULL only one that has nothing else.
     complete = sql.SQL(" OR " if match_full else " AND ").join(present)
-    query = sql.SQL(statement("foreign_key_violations")).format(
-        child_columns=sql.SQL(", ").join(children),
-        child=_relation(child_schema, child, only=bool(child_only)),
-        complete=sql.SQL("({})").format(complete),
-        parent=_relation(parent_schema, parent, only=bool(parent_only)),
-        matches=sql.SQL(" AND ").join(_match(column) for column in columns),
-    )
+    parts = {
+        "child_columns": sql.SQL(", ").join(children),
+        "child": _relation(child_schema, child, only=bool(child_only)),
+        "complete": sql.SQL("({})").format(complete),
+        "parent": _relation(parent_schema, parent, only=bool(parent_only)),
+        "matches": sql.SQL(" AND ").join(_match(column) for column in columns),
+    }
     tables = (f"{child_schema}.{child}", f"{parent_schema}.{parent}")
-    return ForeignKey(f"{child_schema}.{child}.{name}", query, skipped, tables)
+    return ForeignKey(
+        f"{child_schema}.{child}.{name}",
+        parts,
+        skipped,
+        tables,
+        tuple((column[0], column[1]) for column in columns),
+    )
 
 
 def _relation(schema: object, name: object, *, only: bool) -> sql.Composed:

@@ -96,6 +96,16 @@ def read(
     }
 
 
+def marked_since(connection: Connection, stream: str, name: str, marks: int) -> tuple[int, ...]:
+    """The chunks of a table that were marked since it had so many marks."""
+    rows = connection.execute(
+        "SELECT chunk FROM failback.ledger"
+        " WHERE stream = %s AND name = %s AND marks > %s ORDER BY chunk",
+        [stream, name, marks],
+    )
+    return tuple(chunk for (chunk,) in rows.fetchall())
+
+
 def clean_chunks(
     connection: Connection, stream: str, name: str, chunks: Iterable[int]
 ) -> dict[int, Agreed]:

@@ -16,11 +16,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from psycopg import sql
+
 from failback.errors import NotArmedError, SlotBusyError, SlotLostError
 from failback.models.common import Side
 from failback.reverse_sync import ledger, position, watch
-from failback.reverse_sync.differences import Comparer, Findings, Job
-from failback.reverse_sync.digests import Digest
+from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.differences import Comparer, Findings, Job, spans
+from failback.reverse_sync.digests import Digest, in_range, sortable
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.foreign_keys import ForeignKey
 from failback.reverse_sync.ledger import Agreed, LedgerTable
@@ -28,6 +31,11 @@ from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.prepared import Prepared
 from failback.reverse_sync.sessions import Sessions, Snapshot
 from failback.reverse_sync.watch import Touched
+
+NONE = sql.SQL("false")
+"""No row."""
+_MOST_RANGES = 64
+"""So many chunks are told apart in a condition; a whole table is read sooner than more."""
 
 
 @dataclass(frozen=True)
@@ -209,23 +217,73 @@ class Ledgered:
                 for side in Side:
                     found.digests[side] += spared
 
-    def holds(self, key: ForeignKey) -> bool:
-        """Whether neither table of a foreign key was changed since it was seen to hold.
+    def unchecked(self, key: ForeignKey, session: Connection) -> sql.Composable | None:
+        """Which rows a foreign key may not hold for, as a condition on `child`.
 
-        Called after `learn`.
+        Called after `learn`. A key that held does so still for rows that did not change and whose
+        parents did not.
+
+        Returns:
+            `NONE` where nothing changed since it held; None where all rows have to be checked.
         """
-        return not self.doubt and self.rules.get(key.name) == self.state(key)
+        before = _parsed(self.rules.get(key.name, ""))
+        if self.doubt or before is None:
+            return None
+        conditions: list[sql.Composable] = []
+        for place, name in enumerate(key.tables):
+            table = self.known(name) if name in self.prepared.comparisons else None
+            identity, marks = before[place]
+            if table is None or table.identity != identity:
+                return None
+            chunks = set(ledger.marked_since(session, self.use.direction.name, name, marks))
+            chunks |= self._told(table)
+            if chunks and not self._ranges(key, place, table, sorted(chunks), conditions):
+                return None
+        if not conditions:
+            return NONE
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(conditions))
+
+    def _ranges(
+        self,
+        key: ForeignKey,
+        place: int,
+        table: LedgerTable,
+        chunks: Sequence[int],
+        conditions: list[sql.Composable],
+    ) -> bool:
+        """Add conditions for rows in, or for rows that lead into, some chunks; False if too many.
+
+        A row that leads into a chunk can be told only where the foreign key refers to the key
+        that chunks are ranges of.
+        """
+        columns = self.prepared.comparisons[table.name].table.key_columns
+        names = {theirs: ours for ours, theirs in key.columns}
+        if place and set(names) != {column.name for column in columns}:
+            return False
+        if len(chunks) > _MOST_RANGES:
+            return False
+        values = [
+            sortable(c, sql.Identifier("child", names[c.name] if place else c.name))
+            for c in columns
+        ]
+        conditions += [
+            sql.SQL("({})").format(in_range(values, columns, table.cut.within(first, last)))
+            for first, last in spans(chunks)
+        ]
+        return True
+
+    def _told(self, table: LedgerTable) -> set[int]:
+        """Chunks that only the logs told of, and that carry no mark yet."""
+        return self.marks[table.name].keys() - table.dirty.keys()
 
     def state(self, key: ForeignKey) -> str | None:
         """What a foreign key's answer stays the same with; None where that is not known."""
         parts = []
         for name in key.tables:
             table = self.known(name) if name in self.prepared.comparisons else None
-            if table is None:
+            if table is None or self._told(table):
                 return None
-            # Chunks that only the logs told of are not in the marks yet.
-            looked_at = self.marks[name].keys() - table.dirty.keys()
-            parts.append(f"{table.identity}:{table.marks}:{'?' if looked_at else ''}")
+            parts.append(f"{table.identity}:{table.marks}")
         return " ".join(parts)
 
     def record(
@@ -251,5 +309,11 @@ class Ledgered:
             ledger.record_rules(
                 session,
                 direction.name,
-                {name: state for name, state in states.items() if state and "?" not in state},
+                {name: state for name, state in states.items() if state},
             )
+
+
+def _parsed(state: str) -> tuple[tuple[str, int], ...] | None:
+    """Identities and marks of both tables, as `state` writes them."""
+    parts = [part.rpartition(":") for part in state.split()]
+    return tuple((identity, int(marks)) for identity, _, marks in parts) or None

@@ -22,6 +22,7 @@ from failback.reverse_sync import conflicts, fence, position
 from failback.reverse_sync.catalogue import Table, read_named
 from failback.reverse_sync.connections import Connection, Servers
 from failback.reverse_sync.direction import Direction
+from failback.reverse_sync.ledger import Marks
 from failback.reverse_sync.pgoutput import MARKER
 from failback.reverse_sync.rows import ChangedSinceError, RefusedError, replace_row
 from failback.reverse_sync.statements import statement
@@ -181,6 +182,8 @@ def _keep(session: Connection, direction: Direction, shown: Conflict, keep: Side
     session.execute(statement("apply_begin"))
     # The change is no new one of the product's: it is the sender's own version.
     session.execute("SELECT pg_logical_emit_message(true, %s, %s)", [MARKER, direction.name])
+    # The ledger looks for changes without that marker alone.
+    Marks(session, direction.name).whole([shown.table])
     replace_row(
         session,
         shown.table,

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from psycopg import sql
+
 from failback.models.common import Outcome, Side
 from failback.models.sync import RuleResult, TableDigest, VerifyReport
 from failback.reverse_sync import fence
@@ -22,7 +24,7 @@ from failback.reverse_sync.connections import Servers
 from failback.reverse_sync.differences import KEPT, Comparer, Findings, Job
 from failback.reverse_sync.foreign_keys import TIMEOUT_SECONDS, ForeignKey, check_foreign_key
 from failback.reverse_sync.in_flight import settle
-from failback.reverse_sync.ledgered import Ledgered, LedgerUse
+from failback.reverse_sync.ledgered import NONE, Ledgered, LedgerUse
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.prepared import Catalogues, Prepared
 from failback.reverse_sync.pulse import Progress
@@ -234,11 +236,15 @@ class Verification:
             used.learn(looking, receiver, comparer, self.findings, self._waited)
         source = snapshots[Side.SOURCE]
         keys = prepared.foreign_keys if self.foreign_keys else ()
-        held = {key.name for key in keys if used is not None and used.holds(key)}
+        within: dict[str, sql.Composable | None] = {}
+        if used is not None:
+            with receiver.session() as session:
+                within = {key.name: used.unchecked(key, session) for key in keys}
+        held = {name for name, rows in within.items() if rows is NONE}
         # Behind the tables: a slow rule would keep a session that they wait for.
         limit = _GAP_SECONDS if fenced and used is not None else TIMEOUT_SECONDS
         checks = [
-            (key, executor.submit(_foreign_key, source, key, limit))
+            (key, executor.submit(_foreign_key, source, key, limit, within.get(key.name)))
             for key in keys
             if key.name not in held
         ]
@@ -327,9 +333,11 @@ def _rule(source: Snapshot, rule: Rule, timeout_seconds: float) -> RuleResult:
         return check_rule(session, rule, timeout_seconds)
 
 
-def _foreign_key(source: Snapshot, key: ForeignKey, timeout_seconds: float) -> RuleResult:
+def _foreign_key(
+    source: Snapshot, key: ForeignKey, timeout_seconds: float, within: sql.Composable | None
+) -> RuleResult:
     with source.session() as session:
-        return check_foreign_key(session, key, timeout_seconds)
+        return check_foreign_key(session, key, timeout_seconds, within)
 
 
 def _silent(_: str) -> None:

@@ -13,7 +13,8 @@ CREATE TABLE IF NOT EXISTS failback.ledger_table (
     PRIMARY KEY (stream, name)
 ) WITH (fillfactor = 50);
 
--- A chunk is clean while its marks are those that were there when both sides agreed on it.
+-- Marks are those of the table when the chunk was marked last. A chunk is clean while they are those
+-- that were there when both sides agreed on it.
 CREATE TABLE IF NOT EXISTS failback.ledger (
     stream text NOT NULL,
     name text NOT NULL,

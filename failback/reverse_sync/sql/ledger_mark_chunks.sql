@@ -1,6 +1,9 @@
+-- Some chunks of a table may have been changed.
 WITH marked AS (
     UPDATE failback.ledger_table SET marks = marks + 1
     WHERE stream = %(stream)s AND name = %(name)s
+    RETURNING marks
 )
-UPDATE failback.ledger SET marks = marks + 1
-WHERE stream = %(stream)s AND name = %(name)s AND chunk = ANY (%(chunks)s)
+UPDATE failback.ledger AS l SET marks = m.marks
+FROM marked AS m
+WHERE l.stream = %(stream)s AND l.name = %(name)s AND l.chunk = ANY (%(chunks)s)
