@@ -7,7 +7,7 @@ from temporalio import activity
 
 from activities.failures import maps_errors_sync
 from activities.heartbeating import heartbeat
-from failback.errors import FailbackError, SlotBusyError, UnreachableError
+from failback.errors import FailbackError, SlotBusyError, SlotLostError, UnreachableError
 from failback.models.common import Outcome, Side
 from failback.models.requests import (
     DrainRequest,
@@ -148,6 +148,11 @@ class DatabaseActivities:
                 batch = self._engine.run_batch()
             except SlotBusyError as busy:
                 batch = BatchReport(position=report.position, skipped=busy.cause)
+            except SlotLostError as lost:
+                # Nothing mends this but arming again; until then it is said, over and over.
+                self._publish_capture(request.estate)
+                activity.logger.error("capture is lost: %s", lost.cause)
+                raise
             self._publish(request.estate, batch)
             report = report.model_copy(
                 update={
@@ -193,13 +198,23 @@ class DatabaseActivities:
             meter.create_gauge_float("migration_last_sync_timestamp").set(
                 datetime.now(UTC).timestamp()
             )
+        self._publish_capture(estate)
+
+    def _publish_capture(self, estate: str) -> None:
+        """What capture keeps on the target's disk, and whether it is lost."""
+        meter = activity.metric_meter().with_additional_attributes({"estate": estate})
         try:
             status = self._engine.status()
         except FailbackError:
             return
         meter.create_gauge("failback_sync_retained_wal_bytes").set(status.retained_wal_bytes or 0)
+        meter.create_gauge("failback_sync_captured_bytes").set(status.captured_bytes or 0)
+        meter.create_gauge("failback_sync_capture_lost").set(int(status.capture_lost))
+        meter.create_gauge("failback_sync_over_limit").set(int(status.over_limit))
         meter.create_gauge("failback_sync_at_risk_bytes").set(status.lag_bytes or 0)
         meter.create_gauge("failback_sync_open_conflicts").set(status.open_conflicts)
+        if status.over_limit:
+            activity.logger.warning("capture keeps more than data.max_retained_wal_mb allows")
 
 
 def _added(total: DrainReport, stretch: DrainReport) -> DrainReport:

@@ -94,6 +94,8 @@ class SyncStatus(Payload):
     retained_wal_bytes: int | None = None
     captured_bytes: int | None = None
     """What capture keeps on the sender's disk: log for a slot, or the changelog."""
+    over_limit: bool = False
+    """Capture keeps more on a side's disk than `data.max_retained_wal_mb` allows."""
     capture_lost: bool = False
     """Changes may be missing: a rollback would have to compare everything."""
     slot_status: str = ""

@@ -39,6 +39,7 @@ class CaptureFigures:
     lag_bytes: int | None = None
     lag_seconds: float | None = None
     lost: bool = False
+    over_limit: bool = False
     problems: list[TableProblem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -145,6 +146,7 @@ def _limits(found: CaptureFigures, settings: SyncSettings, side: Side, kept: int
         else f"Let batches run (`failback sync run`) before the {side.value}'s disk is full, or "
         "raise the limit"
     )
+    found.over_limit = True
     found.problems.append(
         TableProblem(
             table=_ALL,

@@ -75,6 +75,7 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
         retained_wal_bytes=found.retained,
         captured_bytes=found.captured,
         capture_lost=found.lost,
+        over_limit=found.over_limit,
         slot_status=found.slot_status,
         source_fenced=fences[Side.SOURCE],
         target_fenced=fences[Side.TARGET],

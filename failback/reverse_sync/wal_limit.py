@@ -100,6 +100,20 @@ def orphans(connection: Connection, ours: StreamPosition | None) -> tuple[Orphan
         connection: any session there.
         ours: the estate's stream, whose slots are none; None where nothing is armed.
     """
-    expected = [] if ours is None else [ours.slot, ours.receiver_slot]
+    return _without(connection, [] if ours is None else [ours.slot, ours.receiver_slot])
+
+
+def orphans_alone(connection: Connection, name: str) -> tuple[Orphan, ...]:
+    """The same, seen from this side alone: where nothing was armed, every slot of ours is one.
+
+    Args:
+        connection: any session there.
+        name: of the estate's own slot.
+    """
+    row = connection.execute("SELECT to_regclass('failback.estate') IS NOT NULL").fetchone()
+    return _without(connection, [name] if row is not None and row[0] else [])
+
+
+def _without(connection: Connection, expected: list[str]) -> tuple[Orphan, ...]:
     rows = connection.execute(statement("orphans"), {"expected": expected}).fetchall()
     return tuple(Orphan(*row) for row in rows)

@@ -6,9 +6,10 @@ from failback.cli.readiness.findings import Finding, Part
 from failback.config import Estate
 from failback.errors import FailbackError
 from failback.models.common import Side
-from failback.reverse_sync import matching
+from failback.reverse_sync import matching, wal_limit
 from failback.reverse_sync.catalogue import Table, read_tables
 from failback.reverse_sync.connections import Connection, Servers
+from failback.reverse_sync.settings import SyncSettings
 
 MINIMUM_VERSION = 150_000
 """Column lists of publications begin with PostgreSQL 15."""
@@ -42,6 +43,7 @@ def examine_database(estate: Estate, side: Side) -> list[Finding]:
             part.say(reached, True, f"PostgreSQL {version[0] if version else ''}")
             _examine_server(part, connection)
             _examine_role(part, connection)
+            _examine_slots(part, connection, estate)
             _examine_tables(part, connection, estate, side)
         except FailbackError as error:
             part.refuse("rights and tables", error)
@@ -100,6 +102,16 @@ def _examine_role(part: Part, connection: Connection) -> None:
             f"{user} is a superuser: it works, but it may do more than failback needs.",
             "Use a role of its own with REPLICATION and ownership of the tables.",
         )
+
+
+def _examine_slots(part: Part, connection: Connection, estate: Estate) -> None:
+    orphans = wal_limit.orphans_alone(connection, SyncSettings.of(estate).object_name)
+    part.say(
+        "no forgotten slot keeps the log",
+        not orphans,
+        ", ".join(f"{each.name}: {each.retained // wal_limit.MEBIBYTE} MiB" for each in orphans),
+        "; ".join(each.cure for each in orphans),
+    )
 
 
 def _examine_tables(part: Part, connection: Connection, estate: Estate, side: Side) -> None:

@@ -23,7 +23,7 @@ OBJECTS = """
 SELECT 'schema', nspname::text, nspacl::text FROM pg_namespace
     WHERE nspname !~ '^pg_(temp|toast_temp)'
 UNION ALL SELECT 'relation', oid::regclass::text,
-    concat_ws(' ', relkind, relreplident, relhastriggers, relacl, reloptions)
+    concat_ws(' ', relkind, relreplident, relacl, reloptions)
     FROM pg_class WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
 UNION ALL SELECT 'inheritance', inhrelid::regclass::text, inhparent::regclass::text
     FROM pg_inherits WHERE inhrelid::regclass::text !~ '^pg_'
@@ -94,7 +94,8 @@ def test_arm_when_ways_follow_each_other_then_nothing_is_missing_and_nothing_is_
     number = 0
     for way in ("slot", "changelog", "slot", "diff", "changelog", "diff", "slot"):
         number += 100
-        change(pair, number)
+        if number > 100:  # both sides are the same when they are armed for the first time
+            change(pair, number)
         report = engine.arm(way)
         assert report.outcome is Outcome.SUCCEEDED, report
         kinds = {row[0] for row in objects(pair)[Side.TARGET] if row[0] in ("slot", "publication")}
@@ -114,9 +115,10 @@ def test_diff_when_the_target_is_live_then_batches_compare_now_and_then(pair: An
     change(pair, 100)
     first = engine.run_batch()
     assert first.keys
-    assert len(first.compared) == len(
-        pair.tables(Side.TARGET)
-    )  # without a partition, with the canary
+    assert set(first.compared) == {
+        "failback.canary",
+        *(f"public.{name}" for name in ("bag", "event", "note", "pin")),
+    }
     pair.assert_equal()
     change(pair, 200)
     assert "not due" in engine.run_batch().skipped
