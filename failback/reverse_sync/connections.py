@@ -161,7 +161,7 @@ class Servers:
                 f"The {where} cannot go on: {_sentence(error)}.",
                 "Give the server what it has run out of.",
             )
-        if isinstance(error, psycopg.OperationalError) and _is_lost(error):
+        if is_lost(error):
             return UnreachableError(
                 f"The connection to the {where} was lost: {_sentence(error)}.",
                 "Check that the server runs and that the network lets it through.",
@@ -209,9 +209,11 @@ class Servers:
         )
 
 
-def _is_lost(error: psycopg.OperationalError) -> bool:
+def is_lost(error: psycopg.Error) -> bool:
     """Whether the session is gone, not just the statement refused."""
     state = error.sqlstate
+    if not isinstance(error, psycopg.OperationalError):
+        return False
     return state is None or state[:2] == "08" or state[:3] == "57P"
 
 

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from failback.models.common import Side
-from failback.reverse_sync.connections import Connection, Servers
+from failback.reverse_sync.connections import Connection, Servers, is_lost
 
 
 class Control:
@@ -25,25 +25,24 @@ class Control:
     @contextmanager
     def session(self, side: Side) -> Iterator[Connection]:
         """A side's session, for one user at a time; its errors are put in failback's words."""
-        with self._locks[side], self._servers.explaining(side):
-            yield self._open(side)
+        with self._locks[side]:
+            with self._servers.explaining(side):
+                session = self._open(side)
+            try:
+                yield session
+            except psycopg.Error as error:
+                if is_lost(error) and not session.closed:
+                    raise  # it was another one, whose user says which
+                explained = self._servers.explained(side, error)
+                if explained is error:
+                    raise
+                raise explained from error
 
     @contextmanager
     def both(self) -> Iterator[dict[Side, Connection]]:
         """Both sessions; locks are taken in one order, so that two users never wait in a ring."""
-        with self._locks[Side.SOURCE], self._locks[Side.TARGET]:
-            sessions = {}
-            for side in Side:
-                with self._servers.explaining(side):
-                    sessions[side] = self._open(side)
-            try:
-                yield sessions
-            except psycopg.Error as error:
-                gone = [side for side, session in sessions.items() if session.closed]
-                explained = self._servers.explained((gone or [Side.TARGET])[0], error)
-                if explained is error:
-                    raise
-                raise explained from error
+        with self.session(Side.SOURCE) as source, self.session(Side.TARGET) as target:
+            yield {Side.SOURCE: source, Side.TARGET: target}
 
     def close(self) -> None:
         """Give the sessions back."""
