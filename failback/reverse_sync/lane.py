@@ -239,7 +239,7 @@ class Lane:
             publication.published(self.helper, held.slot) if held.capture == "slot" else names
         )
         for name in sent:
-            if name not in published:
+            if name not in published and name not in held.uncaptured:
                 stopped[name] = TableProblem(
                     table=name,
                     problem=f"is not published on the {sender.value}: it was made anew since it "
