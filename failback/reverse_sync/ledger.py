@@ -96,14 +96,18 @@ def read(
     }
 
 
-def marked_since(connection: Connection, stream: str, name: str, marks: int) -> tuple[int, ...]:
-    """The chunks of a table that were marked since it had so many marks."""
+def marked_since(
+    connection: Connection, stream: str, since: Mapping[str, int]
+) -> dict[str, dict[int, int]]:
+    """By table, the chunks that were marked since it had so many marks, each with its marks."""
+    found: dict[str, dict[int, int]] = {name: {} for name in since}
     rows = connection.execute(
-        "SELECT chunk FROM failback.ledger"
-        " WHERE stream = %s AND name = %s AND marks > %s ORDER BY chunk",
-        [stream, name, marks],
+        statement("ledger_marked_since"),
+        {"stream": stream, "names": list(since), "marks": list(since.values())},
     )
-    return tuple(chunk for (chunk,) in rows.fetchall())
+    for name, chunk, marks in rows.fetchall():
+        found[name][chunk] = marks
+    return found
 
 
 def clean_chunks(

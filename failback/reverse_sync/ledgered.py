@@ -11,7 +11,7 @@ The receiver's snapshot is taken first: what the sender's snapshot does not see 
 later batch, and marked by it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -217,11 +217,26 @@ class Ledgered:
                 for side in Side:
                     found.digests[side] += spared
 
-    def unchecked(self, key: ForeignKey, session: Connection) -> sql.Composable | None:
+    def changed(self, session: Connection) -> dict[str, dict[int, int]]:
+        """By table, the chunks that were marked since the first foreign key was seen to hold."""
+        since: dict[str, int] = {}
+        for key in self.prepared.foreign_keys:
+            before = _parsed(self.rules.get(key.name, ""))
+            for name, (_, marks) in zip(key.tables, before or (), strict=False):
+                since[name] = min(marks, since.get(name, marks))
+        return ledger.marked_since(session, self.use.direction.name, since) if since else {}
+
+    def unchecked(
+        self, key: ForeignKey, changed: Mapping[str, Mapping[int, int]]
+    ) -> sql.Composable | None:
         """Which rows a foreign key may not hold for, as a condition on `child`.
 
         Called after `learn`. A key that held does so still for rows that did not change and whose
         parents did not.
+
+        Args:
+            key: the foreign key.
+            changed: what `changed` returned.
 
         Returns:
             `NONE` where nothing changed since it held; None where all rows have to be checked.
@@ -235,7 +250,7 @@ class Ledgered:
             identity, marks = before[place]
             if table is None or table.identity != identity:
                 return None
-            chunks = set(ledger.marked_since(session, self.use.direction.name, name, marks))
+            chunks = {chunk for chunk, at in changed[name].items() if at > marks}
             chunks |= self._told(table)
             if chunks and not self._ranges(key, place, table, sorted(chunks), conditions):
                 return None

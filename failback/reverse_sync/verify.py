@@ -239,7 +239,8 @@ class Verification:
         within: dict[str, sql.Composable | None] = {}
         if used is not None:
             with receiver.session() as session:
-                within = {key.name: used.unchecked(key, session) for key in keys}
+                changed = used.changed(session)
+            within = {key.name: used.unchecked(key, changed) for key in keys}
         held = {name for name, rows in within.items() if rows is NONE}
         # Behind the tables: a slow rule would keep a session that they wait for.
         limit = _GAP_SECONDS if fenced and used is not None else TIMEOUT_SECONDS
