@@ -1,106 +1,30 @@
-"""One batch: captured, netted, copied and committed together with its position.
+"""One batch: attempted until the world stands still long enough, with what a batch is asked for.
 
-Changes when the order of these steps does. The order is what nothing is lost by:
-
-1. the sender's snapshot is taken, then a position that covers all it sees;
-2. what was captured is read up to that position; keys are netted; tables of which changes are
-   unknown are compared by checksum, and the keys that differ come to them;
-3. the receiver deletes those keys and inserts their rows as the snapshot has them, and moves
-   its position, in one transaction;
-4. only then is the sender told to forget them: the slot is advanced, the changelog shortened.
-
-After a batch that read everything, the receiver equals the snapshot. A transaction that was in
-the log but not yet in the snapshot holds the position back, and its keys come again.
+Changes when something else makes an attempt begin again. What one attempt does, and in which
+order, stands in `attempt.py`.
 """
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from failback.errors import (
-    SchemaDriftError,
-    SlotBusyError,
-    SlotLostError,
+from failback.errors import SchemaDriftError
+from failback.models.sync import BatchReport
+from failback.reverse_sync import position
+from failback.reverse_sync.attempt import Attempt, Order
+from failback.reverse_sync.lane import KeyChanged, Lane, UnknownRelation
+from failback.reverse_sync.refusals import (
+    Refused,
+    Stale,
+    Stopped,
+    Torn,
+    key_changed,
+    refusal,
+    refusing_side,
 )
-from failback.models.common import Side
-from failback.models.sync import BatchReport, TableProblem
-from failback.reverse_sync import capture, fence, position, stopped, ways
-from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
-from failback.reverse_sync.capture import Horizon
-from failback.reverse_sync.lane import Armed, KeyChanged, Lane, UnknownRelation, fingerprints
-from failback.reverse_sync.late_tail import Late, LateTail, TornError
-from failback.reverse_sync.pgoutput import (
-    MARKER,
-    Changes,
-    Keys,
-    ProtocolError,
-    lsn_text,
-)
-from failback.reverse_sync.position import StreamPosition
-from failback.reverse_sync.reproof import Reproof, Unlike
-from failback.reverse_sync.statements import statement
-from failback.reverse_sync.ways import Captured
 
 _ATTEMPTS = 4
-_REFUSALS = (
-    psycopg.IntegrityError,
-    psycopg.DataError,
-    psycopg.ProgrammingError,
-    psycopg.NotSupportedError,
-)
-_MOST_DIFFERENCES = 200_000
-"""Beyond so many differing keys of a table it is copied whole."""
-
-
-class _Stale(Exception):  # noqa: N818 - not an error: the batch begins again
-    """A catalogue changed under the batch."""
-
-
-class _Refused(Exception):  # noqa: N818 - becomes _Stopped after the rollback
-    """A side refused to read or to take rows of the table in its argument."""
-
-
-class _Stopped(Exception):  # noqa: N818 - not an error: the batch begins again without the table
-    """The table of the problem in its argument cannot be carried over for now."""
-
-    def __init__(self, problem: TableProblem) -> None:
-        self.problem = problem
-        super().__init__(problem.table)
-
-
-class _Torn(Exception):  # noqa: N818 - not an error: the batch begins again
-    """Part of the stream was read, and the rows read so far do not fit without the rest."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a batch is asked for.
-
-    Args:
-        publication: name of the publication, the same on both sides.
-        limit: captured changes per batch.
-        priority: wait for the stream instead of standing aside.
-        wait_seconds: how long to wait with priority.
-        pulse: called while rows flow; raises to stop.
-        reprove: where capture is lost and the sender is fenced, compare everything instead of
-            giving up: it stands still, so that what is found is all there is.
-        compare: where nothing is captured, whether a comparison is due; without one such a batch
-            does nothing.
-        only: where nothing is captured, compare these tables alone, and prove nothing else.
-    """
-
-    publication: str
-    limit: int | None
-    priority: bool = False
-    wait_seconds: float = 2.0
-    pulse: Pulse = field(default=lambda: None)
-    reprove: bool = False
-    compare: bool = True
-    only: frozenset[str] = frozenset()
 
 
 def run(lane: Lane, order: Order) -> BatchReport:
@@ -120,15 +44,15 @@ def run(lane: Lane, order: Order) -> BatchReport:
         except UnknownRelation as unknown:
             # Each oid is told once, so this ends by itself.
             lane.forget(unknown.args[0])
-        except _Stale:
+        except Stale:
             attempts += 1
             lane.forget()
         except KeyChanged as changed:
-            lane.stop(_key_changed(changed.args[0]))
-        except _Stopped as found:
+            lane.stop(key_changed(changed.args[0]))
+        except Stopped as found:
             # Each table is stopped once, so this ends by itself.
             lane.stop(found.problem)
-        except _Torn:
+        except Torn:
             attempts += 1
             # More of the stream makes the rows fit; all of it always does.
             limit = None if limit is None or attempts > 1 else limit * 4
@@ -145,17 +69,17 @@ def _attempt(lane: Lane, order: Order, limit: int | None) -> BatchReport:
         if not position.take(lane.writer, wait_seconds=order.wait_seconds, priority=order.priority):
             lane.writer.execute("ROLLBACK")
             return BatchReport(position="", skipped="another consumer holds the stream")
-        report = _Batch(lane, order, limit, position.read(lane.writer, lane.direction)).carry()
-    except _Refused as refused:
-        cause, side = refused.__cause__, _refusing_side(lane)
+        report = Attempt(lane, order, limit, position.read(lane.writer, lane.direction)).carry()
+    except Refused as refused:
+        cause, side = refused.__cause__, refusing_side(lane)
         _abandon(lane)
         if not isinstance(cause, psycopg.Error):
             raise
-        raise _Stopped(_refusal(lane, str(refused), side, cause)) from cause
+        raise Stopped(refusal(lane, str(refused), side, cause)) from cause
     except psycopg.errors.TransactionRollback as error:
         # A deadlock or a serialization failure: the other one went first.
         _abandon(lane)
-        raise _Stale from error
+        raise Stale from error
     except psycopg.Error as error:
         explained = _explained(lane, error)
         _abandon(lane)
@@ -166,316 +90,6 @@ def _attempt(lane: Lane, order: Order, limit: int | None) -> BatchReport:
         _abandon(lane)
         raise
     return report.model_copy(update={"seconds": time.monotonic() - started})
-
-
-class _Batch:
-    """A batch at work: one snapshot on the sender, one transaction on the receiver."""
-
-    def __init__(self, lane: Lane, order: Order, limit: int | None, held: StreamPosition) -> None:
-        self.lane = lane
-        self.order = order
-        self.limit = limit
-        self.held = held
-        self.lost: SlotLostError | None = None
-        self.still = False
-        self.armed: Armed = lane.armed(self._names, held.tables)
-        self.way = ways.of(held.capture)
-        # The stream writes keys of all tables in one form, a comparison as text.
-        self.binary = self.armed.binary_keys and not self.unproven
-
-    @property
-    def unproven(self) -> frozenset[str]:
-        """Tables that may differ by more than what is captured."""
-        if self.way.everything and self.order.only:
-            return self.order.only.intersection(self.armed.pairs)
-        if self.lost is not None or self.way.everything:
-            return frozenset(self.armed.pairs)
-        names = set(self.held.unproven)
-        if self._compares_uncaptured:
-            names.update(self.held.uncaptured)
-        return frozenset(names.intersection(self.armed.pairs))
-
-    @property
-    def _compares_uncaptured(self) -> bool:
-        """Whether tables that nothing tells of are due to be compared."""
-        return bool(self.held.uncaptured) and self.order.compare and not self.order.only
-
-    def carry(self) -> BatchReport:
-        if self.way.everything and not self.order.compare:
-            self.lane.writer.execute("ROLLBACK")
-            return BatchReport(
-                position=lsn_text(self.held.lsn), skipped="the next comparison is not due yet"
-            )
-        horizon = self._horizon()
-        captured = self._captured(horizon)
-        changes = captured.changes
-        unlike = self._unlike()
-        works = self._works(changes, unlike)
-        late = Late({}, conflicts=0, parked=0)
-        if works:
-            late = self._apply(works, torn=captured.cut)
-        proved = self._prove(unlike) and not captured.cut
-        reached = captured.reached
-        keys = sum(work.count for work in works)
-        if reached > self.held.lsn or works or self.held.proved_fenced != proved:
-            position.write(
-                self.lane.writer,
-                self.lane.direction,
-                reached,
-                changes=changes.changes,
-                keys=keys,
-                applied=captured.applied,
-                acknowledged=captured.acknowledged,
-                proved_fenced=proved,
-            )
-        if {name: each.problem for name, each in self.armed.stopped.items()} != self.held.stopped:
-            stopped.keep(self.lane.writer, self.lane.direction, self.armed.stopped)
-        self.lane.writer.execute("COMMIT")
-        self._committed(horizon, captured)
-        return BatchReport(
-            position=lsn_text(reached),
-            changes=changes.changes,
-            keys=keys,
-            rows=sum(each.inserted for each in late.applied.values()),
-            deleted=sum(each.deleted for each in late.applied.values()),
-            by_table={work.pair.qualified: work.count for work in works},
-            caught_up=reached >= horizon.lsn and not captured.cut and not self.armed.stopped,
-            lag_seconds=max(0.0, (horizon.at - changes.oldest).total_seconds())
-            if changes.oldest
-            else 0.0,
-            conflicts=late.conflicts,
-            parked=late.parked,
-            stopped=tuple(self.armed.stopped.values()),
-            compared=tuple(sorted(each.pair.qualified for each in unlike)),
-        )
-
-    def _names(self) -> tuple[str, ...]:
-        return position.armed_names(self.lane.writer, self.lane.direction)
-
-    def _horizon(self) -> Horizon:
-        """The snapshot; whether the sender stands still is looked at before it is taken."""
-        if self.way.everything or self._compares_uncaptured:
-            self.still = self._stands_still()
-        try:
-            return self.way.open(self.lane, self.held)
-        except SlotLostError as error:
-            self.lane.reader.execute("ROLLBACK")
-            self.still = self.order.reprove and self._stands_still()
-            if not self.still:
-                raise
-            self.lost, self.binary = error, False
-        sender = self.lane.direction.sender.value
-        return capture.unchecked_horizon(self.lane.reader, self.held, sender)
-
-    def _stands_still(self) -> bool:
-        """Whether the sender is fenced, and nobody's write is in flight any more."""
-        helper = self.lane.helper
-        if fence.is_up(helper) is not True:
-            return False
-        row = helper.execute("SELECT EXISTS (SELECT FROM failback.writers_in_flight)").fetchone()
-        return row is not None and not row[0]
-
-    def _captured(self, horizon: Horizon) -> Captured:
-        """What was captured from the receiver's position to the horizon."""
-        if self.lost is not None:
-            # Whatever the server's log is like now, the old position stays: capture is lost.
-            return Captured(Changes(), max(self.held.lsn, horizon.lsn))
-        if self.way.everything and self.order.only:
-            return Captured(Changes(), self.held.lsn)
-        return self.way.read(
-            self.lane, self.held, self.armed, horizon, limit=self.limit, binary=self.binary
-        )
-
-    def _unlike(self) -> tuple[Unlike, ...]:
-        """What the unproven tables differ by, as of the snapshot."""
-        pairs = [self.armed.pairs[name] for name in sorted(self.unproven - self.held.copy_whole)]
-        if pairs:
-            self._check_catalogues([Work(pair) for pair in pairs])
-        return self._reproof().compare(pairs)
-
-    def _reproof(self) -> Reproof:
-        return Reproof(
-            self.lane.reader,
-            self.lane.writer,
-            self.lane.direction,
-            most=_MOST_DIFFERENCES,
-            pulse=self.order.pulse,
-        )
-
-    def _prove(self, unlike: tuple[Unlike, ...]) -> bool:
-        """Compare again what differed, and take the mark off tables that are equal now.
-
-        Returns:
-            Whether both sides hold the same rows of all tables, and the sender stands still.
-
-        Raises:
-            _Stopped: a table still differs: something changes rows as they are written.
-        """
-        names = sorted(self.unproven)
-        if not names:
-            return False
-        if self.held.receiver_lsn is not None:
-            # The receiver has rows of its own now, and rows that are parked are not equal. Each
-            # difference was applied or parked in this transaction.
-            left: tuple[Unlike, ...] = ()
-        else:
-            equal = {each.pair.qualified for each in unlike if each.equal}
-            left = tuple(
-                each
-                for each in self._reproof().compare(
-                    self.armed.pairs[name] for name in names if name not in equal
-                )
-                if not each.equal
-            )
-        if left:
-            receiver = self.lane.direction.receiver.value
-            raise _Stopped(
-                TableProblem(
-                    table=left[0].pair.qualified,
-                    problem=f"still differs after its rows were carried over to the {receiver}",
-                    cure="Look for what changes them there: a trigger that is ENABLE ALWAYS, or a "
-                    "rule; `failback sync verify` names the rows",
-                )
-            )
-        if self.held.unproven:
-            self.lane.writer.execute(
-                "UPDATE failback.stream_table SET unproven = ''"
-                " WHERE stream = %s AND name = ANY (%s) AND unproven <> ''",
-                [self.lane.direction.name, names],
-            )
-        # Whatever is captured was read to the snapshot.
-        everything = self.lost is not None or self.way.everything
-        untold = set(self.armed.pairs if everything else self.held.uncaptured)
-        return self.still and not self.armed.stopped and untold.issubset(names)
-
-    def _works(self, changes: Changes, unlike: tuple[Unlike, ...]) -> list[Work]:
-        """What to do, by table. A table that was truncated is copied whole."""
-        whole = set(self.held.copy_whole)
-        for oid in changes.truncated:
-            pair = self.armed.by_oid.get(oid)
-            if pair is not None:
-                whole.add(pair.qualified)
-        keys: dict[str, list[Keys]] = {}
-        for found in changes.keys:
-            if found.values:
-                keys.setdefault(self.armed.by_oid[found.relation.oid].qualified, []).append(found)
-        for each in unlike:
-            if each.keys is None:
-                whole.add(each.pair.qualified)
-            elif each.keys.values:
-                keys.setdefault(each.pair.qualified, []).append(each.keys)
-        return [
-            Work(pair, tuple(keys.get(name, ())), whole=name in whole)
-            for name, pair in self.armed.pairs.items()
-            if name in whole or name in keys
-        ]
-
-    def _apply(self, works: list[Work], *, torn: bool) -> Late:
-        self._check_catalogues(works)
-        writer = self.lane.writer
-        writer.execute(statement("apply_begin"))
-        writer.execute(
-            "SELECT pg_logical_emit_message(true, %s, %s)", [MARKER, self.lane.direction.name]
-        )
-        if self.held.receiver_lsn is None:
-            late = Late(self._carry(works, torn=torn), conflicts=0, parked=0)
-        else:
-            late = self._carry_late(works, torn=torn)
-        self._check_rewritten(works)
-        copied = self.held.copy_whole.intersection(self.armed.pairs)
-        if copied:
-            writer.execute(
-                "UPDATE failback.stream_table SET copy_whole = false"
-                " WHERE stream = %s AND name = ANY (%s) AND copy_whole",
-                [self.lane.direction.name, list(copied)],
-            )
-        return late
-
-    def _carry(self, works: list[Work], *, torn: bool) -> dict[str, Applied]:
-        carrier = Carrier(
-            reader=self.lane.reader,
-            writer=self.lane.writer,
-            read_keys=self.lane.read_keys,
-            write_keys=self.lane.write_keys,
-            binary_keys=self.binary,
-            pulse=self.order.pulse,
-        )
-        applied = {}
-        for work in works:
-            self.order.pulse()
-            with _refusing(work, torn=torn):
-                applied[work.pair.qualified] = carrier.carry(work)
-            self._mark(work)
-        return applied
-
-    def _mark(self, work: Work) -> None:
-        """The ledger does not know any more that both sides hold these rows."""
-        if work.whole or work.pair.keyless:
-            self.lane.marks.whole([work.pair.qualified])
-        else:
-            keys = self.lane.write_keys.name(work.pair.received)
-            self.lane.marks.keys(work.pair.received, work.pair.key, keys)
-
-    def _carry_late(self, works: list[Work], *, torn: bool) -> Late:
-        """The receiver takes writes: what it changed itself stays."""
-        tail = LateTail(
-            lane=self.lane,
-            held=self.held,
-            armed=self.armed,
-            publication=self.order.publication,
-            binary_keys=self.binary,
-            complete=not torn,
-            pulse=self.order.pulse,
-        )
-        self.lane.marks.whole([work.pair.qualified for work in works])
-        try:
-            return tail.carry(works, lambda work: _refusing(work, torn=torn))
-        except TornError as error:
-            raise _Torn from error
-
-    def _check_catalogues(self, works: Iterable[Work]) -> None:
-        """A column that was added since the catalogues were read must not be left out."""
-        for session, known, oids in (
-            (self.lane.reader, self.armed.sent, [work.pair.sent.oid for work in works]),
-            (self.lane.writer, self.armed.received, [work.pair.received.oid for work in works]),
-        ):
-            if fingerprints(session, oids) != {oid: known[oid] for oid in oids}:
-                raise _Stale
-
-    def _check_rewritten(self, works: Iterable[Work]) -> None:
-        """A table whose storage was replaced looks empty to an older snapshot."""
-        oids = [work.pair.sent.oid for work in works]
-        oids += [leaf.oid for work in works for leaf in work.pair.sent.leaves]
-        row = self.lane.reader.execute(statement("rewritten"), {"tables": oids}).fetchone()
-        if row is not None:
-            raise _Stale
-
-    def _committed(self, horizon: Horizon, captured: Captured) -> None:
-        """The receiver has it for good: let the sender forget what lies before."""
-        self.lane.reader.execute("COMMIT")
-        self.lane.settle(committed=True)
-        if self.lost is not None:
-            return
-        try:
-            self.way.acknowledge(self.lane, self.held, horizon, captured)
-        except SlotBusyError:
-            # The data is safe; the sender forgets after the next batch.
-            return
-
-
-@contextmanager
-def _refusing(work: Work, *, torn: bool) -> Iterator[None]:
-    """Turn what the receiver refuses of a table inside the block into the batch's own words."""
-    try:
-        yield
-    except (psycopg.errors.UniqueViolation, psycopg.errors.ExclusionViolation) as error:
-        if torn:
-            raise _Torn from error
-        raise _Refused(work.pair.qualified) from error
-    except _REFUSALS as error:
-        raise _Refused(work.pair.qualified) from error
-    except ProtocolError as error:
-        raise _Stopped(_key_changed(work.pair.qualified)) from error
 
 
 def _abandon(lane: Lane) -> None:
@@ -501,45 +115,3 @@ def _explained(lane: Lane, error: psycopg.Error) -> Exception:
     ]
     side = suspects[0] if suspects else lane.direction.sender
     return lane.servers.explained(side, error)
-
-
-def _refusing_side(lane: Lane) -> Side:
-    """Whose statement failed: the sender's, or else the receiver's, which then has no rows."""
-    if lane.reader.info.transaction_status is TransactionStatus.INERROR:
-        return lane.direction.sender
-    return lane.direction.receiver
-
-
-def _refusal(lane: Lane, table: str, side: Side, error: psycopg.Error) -> TableProblem:
-    """Why rows of a table were refused.
-
-    Raises:
-        _Stale: the schemas differ by now, which the next attempt sees.
-    """
-    why = (error.diag.message_primary or str(error)).rstrip(".")
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        sending = side is lane.direction.sender
-        user = lane.servers.user(side)
-        return TableProblem(
-            table=table,
-            problem=f"may not be {'read' if sending else 'written'} on the {side.value}: {why}",
-            cure=f"On the {side.value} run GRANT SELECT{'' if sending else ', INSERT, DELETE'} "
-            f"ON {table} TO {user}",
-        )
-    lane.forget()
-    names = position.armed_names(lane.writer, lane.direction)
-    if table in lane.armed(lambda: names, "").stopped:
-        raise _Stale from error
-    return TableProblem(
-        table=table,
-        problem=f"has rows that the {side.value} refuses: {why}",
-        cure=f"Change what refuses them on the {side.value}; nothing is lost meanwhile",
-    )
-
-
-def _key_changed(table: str) -> TableProblem:
-    return TableProblem(
-        table=table,
-        problem="is keyed by other columns than when it was armed",
-        cure="Run `failback arm` again",
-    )

@@ -190,7 +190,7 @@ class ReverseSync:
         return self._batch()
 
     def _batch(self, only: frozenset[str] = frozenset()) -> BatchReport:
-        """One continuous batch; see `batch.Order` for `only`."""
+        """One continuous batch; see `Order` for `only`."""
         try:
             return self._one_batch(only)
         except NotArmedError:
@@ -203,7 +203,7 @@ class ReverseSync:
         if self._draining.is_set() or not self._lane_lock.acquire(blocking=False):
             return BatchReport(position="", skipped="another consumer holds the stream")
         try:
-            order = batch.Order(
+            order = Order(
                 self.settings.object_name,
                 limit=self.settings.batch_changes,
                 compare=bool(only) or time.monotonic() >= self._compare_at,

@@ -151,6 +151,6 @@ def test_diff_when_a_table_differs_by_more_than_keys_can_be_told_then_it_is_copi
     engine.arm("diff")
     with pair.target() as target:
         target.execute("INSERT INTO note SELECT i, 'n' FROM generate_series(1, 20000) i")
-    monkeypatch.setattr("failback.reverse_sync.batch._MOST_DIFFERENCES", 100)
+    monkeypatch.setattr("failback.reverse_sync.attempt._MOST_DIFFERENCES", 100)
     assert engine.drain(30).outcome is Outcome.SUCCEEDED
     pair.assert_equal()

@@ -1,0 +1,345 @@
+"""One attempt at a batch: captured, netted, copied and committed together with its position.
+
+Changes when the order of these steps does. The order is what nothing is lost by:
+
+1. the sender's snapshot is taken, then a position that covers all it sees;
+2. what was captured is read up to that position; keys are netted; tables of which changes are
+   unknown are compared by checksum, and the keys that differ come to them;
+3. the receiver deletes those keys and inserts their rows as the snapshot has them, and moves
+   its position, in one transaction;
+4. only then is the sender told to forget them: the slot is advanced, the changelog shortened.
+
+After a batch that read everything, the receiver equals the snapshot. A transaction that was in
+the log but not yet in the snapshot holds the position back, and its keys come again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from failback.errors import (
+    SlotBusyError,
+    SlotLostError,
+)
+from failback.models.sync import BatchReport
+from failback.reverse_sync import capture, fence, position, stopped, ways
+from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
+from failback.reverse_sync.capture import Horizon
+from failback.reverse_sync.lane import Armed, Lane, fingerprints
+from failback.reverse_sync.late_tail import Late, LateTail, TornError
+from failback.reverse_sync.pgoutput import (
+    MARKER,
+    Changes,
+    Keys,
+    lsn_text,
+)
+from failback.reverse_sync.position import StreamPosition
+from failback.reverse_sync.refusals import (
+    Stale,
+    Torn,
+    refusing,
+)
+from failback.reverse_sync.reproof import Reproof, Unlike
+from failback.reverse_sync.statements import statement
+from failback.reverse_sync.suspects import Suspects
+from failback.reverse_sync.ways import Captured
+
+_MOST_DIFFERENCES = 200_000
+"""Beyond so many differing keys of a table it is copied whole."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a batch is asked for.
+
+    Args:
+        publication: name of the publication, the same on both sides.
+        limit: captured changes per batch.
+        priority: wait for the stream instead of standing aside.
+        wait_seconds: how long to wait with priority.
+        pulse: called while rows flow; raises to stop.
+        reprove: where capture is lost and the sender is fenced, compare everything instead of
+            giving up: it stands still, so that what is found is all there is.
+        compare: where nothing is captured, whether a comparison is due; without one such a batch
+            does nothing.
+        only: where nothing is captured, compare these tables alone, and prove nothing else.
+    """
+
+    publication: str
+    limit: int | None
+    priority: bool = False
+    wait_seconds: float = 2.0
+    pulse: Pulse = field(default=lambda: None)
+    reprove: bool = False
+    compare: bool = True
+    only: frozenset[str] = frozenset()
+
+
+class Attempt:
+    """A batch at work: one snapshot on the sender, one transaction on the receiver."""
+
+    def __init__(self, lane: Lane, order: Order, limit: int | None, held: StreamPosition) -> None:
+        self.lane = lane
+        self.order = order
+        self.limit = limit
+        self.held = held
+        self.lost: SlotLostError | None = None
+        self.still = False
+        self.armed: Armed = lane.armed(self._names, held.tables)
+        self.way = ways.of(held.capture)
+        # The stream writes keys of all tables in one form, a comparison as text.
+        self.binary = self.armed.binary_keys and not self.unproven
+
+    @property
+    def unproven(self) -> frozenset[str]:
+        """Tables that may differ by more than what is captured."""
+        if self.way.everything and self.order.only:
+            return self.order.only.intersection(self.armed.pairs)
+        if self.lost is not None or self.way.everything:
+            return frozenset(self.armed.pairs)
+        names = set(self.held.unproven)
+        if self._compares_uncaptured:
+            names.update(self.held.uncaptured)
+        return frozenset(names.intersection(self.armed.pairs))
+
+    @property
+    def _compares_uncaptured(self) -> bool:
+        """Whether tables that nothing tells of are due to be compared."""
+        return bool(self.held.uncaptured) and self.order.compare and not self.order.only
+
+    def carry(self) -> BatchReport:
+        """Take the steps, and commit both sides; whatever it raises, nothing was committed."""
+        if self.way.everything and not self.order.compare:
+            self.lane.writer.execute("ROLLBACK")
+            return BatchReport(
+                position=lsn_text(self.held.lsn), skipped="the next comparison is not due yet"
+            )
+        horizon = self._horizon()
+        captured = self._captured(horizon)
+        changes = captured.changes
+        unlike = self._unlike()
+        works = self._works(changes, unlike)
+        late = Late({}, conflicts=0, parked=0)
+        if works:
+            late = self._apply(works, torn=captured.cut)
+        proved = self._prove(unlike) and not captured.cut
+        reached = captured.reached
+        keys = sum(work.count for work in works)
+        if reached > self.held.lsn or works or self.held.proved_fenced != proved:
+            position.write(
+                self.lane.writer,
+                self.lane.direction,
+                reached,
+                changes=changes.changes,
+                keys=keys,
+                applied=captured.applied,
+                acknowledged=captured.acknowledged,
+                proved_fenced=proved,
+            )
+        if {name: each.problem for name, each in self.armed.stopped.items()} != self.held.stopped:
+            stopped.keep(self.lane.writer, self.lane.direction, self.armed.stopped)
+        self.lane.writer.execute("COMMIT")
+        self._committed(horizon, captured)
+        return BatchReport(
+            position=lsn_text(reached),
+            changes=changes.changes,
+            keys=keys,
+            rows=sum(each.inserted for each in late.applied.values()),
+            deleted=sum(each.deleted for each in late.applied.values()),
+            by_table={work.pair.qualified: work.count for work in works},
+            caught_up=reached >= horizon.lsn and not captured.cut and not self.armed.stopped,
+            lag_seconds=max(0.0, (horizon.at - changes.oldest).total_seconds())
+            if changes.oldest
+            else 0.0,
+            conflicts=late.conflicts,
+            parked=late.parked,
+            stopped=tuple(self.armed.stopped.values()),
+            compared=tuple(sorted(each.pair.qualified for each in unlike)),
+        )
+
+    def _names(self) -> tuple[str, ...]:
+        return position.armed_names(self.lane.writer, self.lane.direction)
+
+    def _horizon(self) -> Horizon:
+        """The snapshot; whether the sender stands still is looked at before it is taken."""
+        if self.way.everything or self._compares_uncaptured:
+            self.still = self._stands_still()
+        try:
+            return self.way.open(self.lane, self.held)
+        except SlotLostError as error:
+            self.lane.reader.execute("ROLLBACK")
+            self.still = self.order.reprove and self._stands_still()
+            if not self.still:
+                raise
+            self.lost, self.binary = error, False
+        sender = self.lane.direction.sender.value
+        return capture.unchecked_horizon(self.lane.reader, self.held, sender)
+
+    def _stands_still(self) -> bool:
+        """Whether the sender is fenced, and nobody's write is in flight any more."""
+        helper = self.lane.helper
+        if fence.is_up(helper) is not True:
+            return False
+        row = helper.execute("SELECT EXISTS (SELECT FROM failback.writers_in_flight)").fetchone()
+        return row is not None and not row[0]
+
+    def _captured(self, horizon: Horizon) -> Captured:
+        """What was captured from the receiver's position to the horizon."""
+        if self.lost is not None:
+            # Whatever the server's log is like now, the old position stays: capture is lost.
+            return Captured(Changes(), max(self.held.lsn, horizon.lsn))
+        if self.way.everything and self.order.only:
+            return Captured(Changes(), self.held.lsn)
+        return self.way.read(
+            self.lane, self.held, self.armed, horizon, limit=self.limit, binary=self.binary
+        )
+
+    def _unlike(self) -> tuple[Unlike, ...]:
+        """What the unproven tables differ by, as of the snapshot."""
+        suspects = self._suspects()
+        due = suspects.to_compare
+        if due:
+            self._check_catalogues([Work(pair) for pair in due])
+        return suspects.reproof.compare(due)
+
+    def _suspects(self) -> Suspects:
+        return Suspects(
+            lane=self.lane,
+            held=self.held,
+            pairs=tuple(self.armed.pairs[name] for name in sorted(self.unproven)),
+            reproof=Reproof(
+                self.lane.reader,
+                self.lane.writer,
+                self.lane.direction,
+                most=_MOST_DIFFERENCES,
+                pulse=self.order.pulse,
+            ),
+        )
+
+    def _prove(self, unlike: tuple[Unlike, ...]) -> bool:
+        """Whether both sides hold the same rows of all tables, and the sender stands still.
+
+        Raises:
+            Stopped: a table still differs: something changes rows as they are written.
+        """
+        suspects = self._suspects()
+        if not suspects.pairs:
+            return False
+        suspects.prove(unlike)
+        # Whatever is captured was read to the snapshot.
+        everything = self.lost is not None or self.way.everything
+        untold = set(self.armed.pairs if everything else self.held.uncaptured)
+        return self.still and not self.armed.stopped and untold.issubset(self.unproven)
+
+    def _works(self, changes: Changes, unlike: tuple[Unlike, ...]) -> list[Work]:
+        """What to do, by table. A table that was truncated is copied whole."""
+        whole = set(self.held.copy_whole)
+        for oid in changes.truncated:
+            pair = self.armed.by_oid.get(oid)
+            if pair is not None:
+                whole.add(pair.qualified)
+        keys: dict[str, list[Keys]] = {}
+        for found in changes.keys:
+            if found.values:
+                keys.setdefault(self.armed.by_oid[found.relation.oid].qualified, []).append(found)
+        for each in unlike:
+            if each.keys is None:
+                whole.add(each.pair.qualified)
+            elif each.keys.values:
+                keys.setdefault(each.pair.qualified, []).append(each.keys)
+        return [
+            Work(pair, tuple(keys.get(name, ())), whole=name in whole)
+            for name, pair in self.armed.pairs.items()
+            if name in whole or name in keys
+        ]
+
+    def _apply(self, works: list[Work], *, torn: bool) -> Late:
+        self._check_catalogues(works)
+        writer = self.lane.writer
+        writer.execute(statement("apply_begin"))
+        writer.execute(
+            "SELECT pg_logical_emit_message(true, %s, %s)", [MARKER, self.lane.direction.name]
+        )
+        if self.held.receiver_lsn is None:
+            late = Late(self._carry(works, torn=torn), conflicts=0, parked=0)
+        else:
+            late = self._carry_late(works, torn=torn)
+        self._check_rewritten(works)
+        copied = self.held.copy_whole.intersection(self.armed.pairs)
+        if copied:
+            writer.execute(
+                "UPDATE failback.stream_table SET copy_whole = false"
+                " WHERE stream = %s AND name = ANY (%s) AND copy_whole",
+                [self.lane.direction.name, list(copied)],
+            )
+        return late
+
+    def _carry(self, works: list[Work], *, torn: bool) -> dict[str, Applied]:
+        carrier = Carrier(
+            reader=self.lane.reader,
+            writer=self.lane.writer,
+            read_keys=self.lane.read_keys,
+            write_keys=self.lane.write_keys,
+            binary_keys=self.binary,
+            pulse=self.order.pulse,
+        )
+        applied = {}
+        for work in works:
+            self.order.pulse()
+            with refusing(work, torn=torn):
+                applied[work.pair.qualified] = carrier.carry(work)
+            self._mark(work)
+        return applied
+
+    def _mark(self, work: Work) -> None:
+        """The ledger does not know any more that both sides hold these rows."""
+        if work.whole or work.pair.keyless:
+            self.lane.marks.whole([work.pair.qualified])
+        else:
+            keys = self.lane.write_keys.name(work.pair.received)
+            self.lane.marks.keys(work.pair.received, work.pair.key, keys)
+
+    def _carry_late(self, works: list[Work], *, torn: bool) -> Late:
+        """The receiver takes writes: what it changed itself stays."""
+        tail = LateTail(
+            lane=self.lane,
+            held=self.held,
+            armed=self.armed,
+            publication=self.order.publication,
+            binary_keys=self.binary,
+            complete=not torn,
+            pulse=self.order.pulse,
+        )
+        self.lane.marks.whole([work.pair.qualified for work in works])
+        try:
+            return tail.carry(works, lambda work: refusing(work, torn=torn))
+        except TornError as error:
+            raise Torn from error
+
+    def _check_catalogues(self, works: Iterable[Work]) -> None:
+        """A column that was added since the catalogues were read must not be left out."""
+        for session, known, oids in (
+            (self.lane.reader, self.armed.sent, [work.pair.sent.oid for work in works]),
+            (self.lane.writer, self.armed.received, [work.pair.received.oid for work in works]),
+        ):
+            if fingerprints(session, oids) != {oid: known[oid] for oid in oids}:
+                raise Stale
+
+    def _check_rewritten(self, works: Iterable[Work]) -> None:
+        """A table whose storage was replaced looks empty to an older snapshot."""
+        oids = [work.pair.sent.oid for work in works]
+        oids += [leaf.oid for work in works for leaf in work.pair.sent.leaves]
+        row = self.lane.reader.execute(statement("rewritten"), {"tables": oids}).fetchone()
+        if row is not None:
+            raise Stale
+
+    def _committed(self, horizon: Horizon, captured: Captured) -> None:
+        """The receiver has it for good: let the sender forget what lies before."""
+        self.lane.reader.execute("COMMIT")
+        self.lane.settle(committed=True)
+        if self.lost is not None:
+            return
+        try:
+            self.way.acknowledge(self.lane, self.held, horizon, captured)
+        except SlotBusyError:
+            # The data is safe; the sender forgets after the next batch.
+            return
