@@ -40,6 +40,7 @@ from failback.reverse_sync import (
     status,
 )
 from failback.reverse_sync.arming import CANARY
+from failback.reverse_sync.attempt import Order
 from failback.reverse_sync.catalogue import OWN_SCHEMA
 from failback.reverse_sync.control import Control
 from failback.reverse_sync.heading import Heading
