@@ -133,8 +133,8 @@ def test_drain_when_the_backlog_is_many_small_commits_then_success_means_all_of_
     many_small_commits(pair, 0, 20 * LIMIT + 3)
     report = engine.drain(60)
     assert report.outcome is Outcome.SUCCEEDED
-    assert report.batches > 10
     assert ids(pair, Side.SOURCE) == list(range(20 * LIMIT + 3))
+    assert report.batches > 10
 
 
 def test_position_when_a_commit_is_followed_by_nothing_of_ours_then_it_does_not_skip_it(
