@@ -59,7 +59,7 @@ def disarm(
             help="Go on where Temporal does not answer, so that a running rollback is not seen.",
         ),
     ] = False,
-    accept_loss: Annotated[
+    accepted_by: Annotated[
         str,
         typer.Option(metavar="NAME", help="Who accepts that the rest of the tail is given up."),
     ] = "",
@@ -76,7 +76,7 @@ def disarm(
     from failback.cli.arming import disarm_estate  # noqa: PLC0415 - keeps help quick
 
     return disarm_estate(
-        opened(ctx, config, as_json), accept_loss, only, without_temporal=without_temporal
+        opened(ctx, config, as_json), accepted_by, only, without_temporal=without_temporal
     )
 
 
@@ -85,7 +85,7 @@ def reprotect(
     plan: Annotated[
         bool, typer.Option("--plan", help="Say whether it can be done; change nothing.")
     ] = False,
-    accept_loss: Annotated[
+    accepted_by: Annotated[
         str,
         typer.Option(
             metavar="NAME", help="Who accepts that the rest of the target's tail is overwritten."
@@ -108,5 +108,5 @@ def reprotect(
     from failback.cli.arming import reprotect_estate  # noqa: PLC0415 - keeps help quick
 
     return reprotect_estate(
-        opened(ctx, config, as_json), accept_loss, plan=plan, continuous=continuous
+        opened(ctx, config, as_json), accepted_by, plan=plan, continuous=continuous
     )
