@@ -3,7 +3,8 @@
 Changes when the ledger is trusted under another condition. A chunk is not looked at again if it is
 clean in the receiver's snapshot and nothing that the ledger does not know of may have changed it:
 
-- its table is armed, is not to be copied whole, and its catalogue entries are as they were;
+- its table is armed, has a key, is neither stopped nor to be compared or copied whole, and its
+  catalogue entries and storage are as they were;
 - the receiver's log tells of changes to the table, and told of none by others;
 - the sender's log holds no change of it that the receiver lacks.
 
@@ -18,7 +19,7 @@ from datetime import datetime
 
 from psycopg import sql
 
-from failback.errors import NotArmedError, SlotBusyError, SlotLostError
+from failback.errors import FailbackError, NotArmedError, SlotBusyError, SlotLostError
 from failback.models.common import Side
 from failback.reverse_sync import ledger, position, watch
 from failback.reverse_sync.connections import Connection
@@ -27,6 +28,7 @@ from failback.reverse_sync.digests import Digest, in_range, sortable
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.foreign_keys import ForeignKey
 from failback.reverse_sync.ledger import Agreed, LedgerTable
+from failback.reverse_sync.pgoutput import ProtocolError
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.prepared import Prepared
 from failback.reverse_sync.sessions import Sessions, Snapshot
@@ -92,6 +94,7 @@ class Ledgered:
                 or name not in told
                 or name not in armed
                 or name in held.unproven
+                or name in held.stopped
             }
             doubt = "" if held.capture == "slot" else f"changes are captured by {held.capture}"
             cold = use.cold or bool(doubt) or held.receiver_capture != "slot"
@@ -157,8 +160,8 @@ class Ledgered:
         for future in looking:
             try:
                 touched = wait(future)
-            except (SlotLostError, SlotBusyError) as error:
-                self.doubt = error.cause
+            except (SlotLostError, SlotBusyError, ProtocolError) as error:
+                self.doubt = error.cause if isinstance(error, FailbackError) else f"{error}"
                 touched = Touched(whole=set(self.tables))
             for name in touched.names & by_name.keys():
                 table = self.known(name)

@@ -22,6 +22,7 @@ from failback.reverse_sync.capture import advance
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.differences import Comparer, Cut, Job, cut_of
 from failback.reverse_sync.ledgered import Ledgered, LedgerUse
+from failback.reverse_sync.pgoutput import ProtocolError
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.prepared import Catalogues, Prepared
 from failback.reverse_sync.sessions import Sessions, Snapshot
@@ -121,7 +122,7 @@ class Rolling:
         tables = prepared.tables[direction.receiver]
         try:
             return watch.foreign(receiver, held, direction, self.use.publication, tables)
-        except SlotLostError:
+        except (SlotLostError, ProtocolError):
             return None
 
     def _cuts(self, receiver: Connection) -> tuple[Prepared, Mapping[str, Cut]]:
