@@ -67,7 +67,8 @@ CONSTRAINTS = (
         source=(
             (
                 "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS"
-                " $$BEGIN INSERT INTO public.log VALUES (NEW.id); NEW.v = 'meddled'; RETURN NEW; END$$"
+                " $$BEGIN INSERT INTO public.log VALUES (NEW.id); NEW.v = 'meddled';"
+                " RETURN NEW; END$$"
             ),
             (
                 "CREATE TRIGGER meddle BEFORE INSERT OR UPDATE ON t"
@@ -103,7 +104,8 @@ LAYOUTS = (
         (
             f"CREATE TABLE t {_PARTED} PARTITION BY LIST (day)",
             (
-                f"CREATE TABLE t_low PARTITION OF t FOR VALUES IN ({', '.join(map(str, range(15)))})"
+                "CREATE TABLE t_low PARTITION OF t FOR VALUES IN"
+                f" ({', '.join(map(str, range(15)))})"
                 " PARTITION BY HASH (id)"
             ),
             "CREATE TABLE t_low_0 PARTITION OF t_low FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
