@@ -124,6 +124,7 @@ class Attempt:
         proved = self._prove(unlike) and not captured.cut
         reached = captured.reached
         keys = sum(work.count for work in works)
+        witnessed = self._witness() if works else None
         if reached > self.held.lsn or works or self.held.proved_fenced != proved:
             position.write(
                 self.lane.writer,
@@ -132,7 +133,7 @@ class Attempt:
                 changes=changes.changes,
                 keys=keys,
                 applied=captured.applied,
-                acknowledged=captured.acknowledged,
+                acknowledged=witnessed,
                 proved_fenced=proved,
             )
         if {name: each.problem for name, each in self.armed.stopped.items()} != self.held.stopped:
@@ -168,11 +169,22 @@ class Attempt:
         except SlotLostError as error:
             self.lane.reader.execute("ROLLBACK")
             self.still = self.order.reprove and self._stands_still()
+            if not self.held.lost:
+                # Not in the batch's transaction, which is rolled back.
+                position.lose(self.lane.observer, self.lane.direction, error.cause)
             if not self.still:
                 raise
             self.lost, self.binary = error, False
         sender = self.lane.direction.sender.value
         return capture.unchecked_horizon(self.lane.reader, self.held, sender)
+
+    def _witness(self) -> int | None:
+        """Have the sender count the batch; none of a drain, whose every millisecond counts."""
+        if self.order.priority:
+            return None
+        batch = self.held.batch + 1
+        capture.witness(self.lane.helper, batch)
+        return batch
 
     def _stands_still(self) -> bool:
         """Whether the sender is fenced, and nobody's write is in flight any more."""

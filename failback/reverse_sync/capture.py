@@ -52,6 +52,8 @@ class Slot:
     """Of the server now."""
     insert: int = 0
     """Where the server's log ends now."""
+    witness: int = 0
+    """How many batches the server knows to have been carried over from it."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,11 @@ def unchecked_horizon(reader: Connection, position: StreamPosition, sender: str)
 def read_slot(connection: Connection, name: str) -> Slot:
     """The slot as it is now."""
     row = connection.execute(statement("slot"), {"slot": name}).fetchone()
-    return _slot(row or (0, False, None, None, 0, "0/0"))
+    return _slot(row or (0, False, None, None, 0, "0/0", 0))
 
 
 def _slot(facts: Sequence[Any]) -> Slot:
-    system, exists, wal_status, confirmed, timeline, insert = facts
+    system, exists, wal_status, confirmed, timeline, insert, witness = facts
     return Slot(
         system_identifier=system,
         exists=exists,
@@ -114,6 +116,7 @@ def _slot(facts: Sequence[Any]) -> Slot:
         confirmed=None if confirmed is None else lsn_number(confirmed),
         timeline=timeline,
         insert=lsn_number(insert),
+        witness=witness,
     )
 
 
@@ -159,6 +162,8 @@ def check_history(server: Slot, position: StreamPosition, sender: str) -> None:
         SlotLostError: it is another one, or was failed over or restored: what the receiver holds
             may never have happened there, and what happened since may not have been captured.
     """
+    if position.lost:
+        raise SlotLostError(position.lost, ARM_AGAIN)
     if server.system_identifier != position.system_identifier:
         raise SlotLostError(
             f"The {sender} is another server than the one that was armed: its system identifier "
@@ -178,6 +183,24 @@ def check_history(server: Slot, position: StreamPosition, sender: str) -> None:
             "receiver holds.",
             ARM_AGAIN,
         )
+    if server.witness < position.acknowledged:
+        raise SlotLostError(
+            f"The {sender} was restored to an earlier state: it has counted {server.witness} "
+            f"batches, and the receiver knows of {position.acknowledged}.",
+            ARM_AGAIN,
+        )
+
+
+def witness(helper: Connection, batch: int) -> None:
+    """Have the sender count a batch, before the receiver commits it.
+
+    Args:
+        helper: a session in autocommit mode on the sender.
+        batch: the receiver's number of the batch.
+    """
+    with helper.transaction():
+        helper.execute("SET LOCAL synchronous_commit = on")
+        helper.execute("SELECT setval('failback.witness', %s)", [batch])
 
 
 def flush(helper: Connection) -> None:

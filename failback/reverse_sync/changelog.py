@@ -41,8 +41,6 @@ class Found:
     """Whether there is more."""
     applied: str
     """What will have been applied with it, as a snapshot."""
-    acknowledged: int
-    """The last batch whose rows were taken out here."""
     logs: tuple[str, ...]
     """Tables of the changelog with rows that can be taken out afterwards."""
 
@@ -67,17 +65,14 @@ def check(connection: Connection, held: StreamPosition, snapshot: Snapshot, send
     Raises:
         SlotLostError: it is gone, or older than what the receiver has applied already.
     """
-    try:
-        row = connection.execute("SELECT batch FROM failback.changelog_state").fetchone()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-        raise SlotLostError(f"The changelog is gone from the {sender}.", ARM_AGAIN) from error
-    if row is None:
-        raise SlotLostError(f"The changelog of the {sender} is empty of its own state.", ARM_AGAIN)
+    row = connection.execute("SELECT to_regclass('failback.changelog') IS NULL").fetchone()
+    if row is None or row[0]:
+        raise SlotLostError(f"The changelog is gone from the {sender}.", ARM_AGAIN)
     applied = Snapshot.parse(held.applied or NOTHING)
-    if row[0] < held.acknowledged or snapshot.xmax < applied.xmax:
+    if snapshot.xmax < applied.xmax:
         raise SlotLostError(
-            f"The {sender} was restored to an earlier state: its changelog was shortened by batch "
-            f"{row[0]} last, and by {held.acknowledged} before.",
+            f"The {sender} was restored to an earlier state: its transactions end at "
+            f"{snapshot.xmax}, and the receiver has applied some up to {applied.xmax}.",
             ARM_AGAIN,
         )
 
@@ -118,24 +113,22 @@ def read(
     state = connection.execute(
         statement("changelog_oldest"), {"applied": known, "upto": upto}
     ).fetchone()
-    acknowledged, changes.oldest = state or (0, None)
+    changes.oldest = state[0] if state else None
     return Found(
         changes,
         cut=upto < snapshot.xmax,
         applied=_text(snapshot, upto),
-        acknowledged=acknowledged,
         logs=tuple(dict.fromkeys(log.log for log in logs)),
     )
 
 
-def forget(connection: Connection, logs: tuple[str, ...], applied: str, batch: int) -> None:
-    """Take out the rows that the receiver has applied, and write down by which batch.
+def forget(connection: Connection, logs: tuple[str, ...], applied: str) -> None:
+    """Take out the rows that the receiver has applied.
 
     Args:
         connection: a session in autocommit mode on the side that has the changelog.
         logs: the changelog's tables that have such rows.
         applied: exactly the rows that this snapshot sees are taken out.
-        batch: the receiver's number of the batch.
     """
     with connection.transaction():
         for log in logs:
@@ -146,7 +139,6 @@ def forget(connection: Connection, logs: tuple[str, ...], applied: str, batch: i
                 ).format(sql.Identifier(log)),
                 [applied],
             )
-        connection.execute("UPDATE failback.changelog_state SET batch = %s", [batch])
 
 
 def look(connection: Connection, applied: str | None) -> Tail:

@@ -95,7 +95,7 @@ def remove(connection: Connection, keep: Iterable[Table] = ()) -> tuple[str, ...
             for drop in ("DROP FUNCTION IF EXISTS failback.{}()", "DROP TABLE failback.{}"):
                 connection.execute(sql.SQL(drop).format(sql.Identifier(log)))
         if not keep:
-            connection.execute("DROP TABLE IF EXISTS failback.changelog, failback.changelog_state")
+            connection.execute("DROP TABLE IF EXISTS failback.changelog")
     return tuple(removed)
 
 

@@ -51,7 +51,9 @@ class StreamPosition:
     applied: str | None = None
     """The changelog's rows that this snapshot sees have been applied."""
     acknowledged: int = 0
-    """The last batch that the sender was seen to have forgotten the changes of."""
+    """A batch that the sender's own count is known to have reached."""
+    lost: str = ""
+    """Why changes may be missing, until capture begins anew; empty while none are."""
     unproven: Mapping[str, str] = field(default_factory=dict)
     """Tables that may differ by more than what is captured, with why."""
     stopped: Mapping[str, str] = field(default_factory=dict)
@@ -98,6 +100,7 @@ def read(connection: Connection, direction: Direction) -> StreamPosition:
         proved_fenced=row[16],
         stopped=row[17],
         uncaptured=row[18],
+        lost=row[19],
     )
 
 
@@ -129,7 +132,7 @@ def write(
         changes: captured changes that were applied, to be added up.
         keys: distinct keys of them.
         applied: the snapshot whose changelog rows have been applied; None leaves it.
-        acknowledged: the batch that the sender has acknowledged; None leaves it.
+        acknowledged: the batch that the sender has counted; None leaves it.
         proved_fenced: both sides were compared in this batch, and the sender is fenced.
 
     Raises:
@@ -152,6 +155,22 @@ def write(
             f"The position of {direction.name} would go back to {lsn_text(lsn)}.",
             "Two consumers used the stream at once; verify both sides before you go on.",
         )
+
+
+def lose(connection: Connection, direction: Direction, cause: str) -> None:
+    """Changes may be missing, and that stays so until capture begins anew.
+
+    What shows it may pass by itself: a restored sender's log grows beyond the position again.
+
+    Args:
+        connection: a session in autocommit mode on the receiver.
+        direction: the stream's.
+        cause: why, as a sentence.
+    """
+    connection.execute(
+        "UPDATE failback.stream SET lost = %s WHERE name = %s AND lost = ''",
+        [cause, direction.name],
+    )
 
 
 def mark_writable(connection: Connection, direction: Direction) -> None:

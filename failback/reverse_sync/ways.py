@@ -33,8 +33,6 @@ class Captured:
     """Whether a limit ended the reading before the snapshot."""
     applied: str | None = None
     """The changelog's rows that are among them: those that this snapshot sees."""
-    acknowledged: int | None = None
-    """The last batch that the sender has forgotten the changes of."""
     logs: tuple[str, ...] = ()
     """The changelog's tables that can be shortened afterwards."""
 
@@ -200,7 +198,6 @@ class ChangelogWay:
             held.lsn if found.cut else max(held.lsn, horizon.lsn),
             found.cut,
             applied=found.applied,
-            acknowledged=found.acknowledged,
             logs=found.logs,
         )
 
@@ -208,9 +205,9 @@ class ChangelogWay:
         self, lane: Lane, held: StreamPosition, horizon: Horizon, captured: Captured
     ) -> None:
         """See `Way`."""
-        del horizon
+        del held, horizon
         if captured.logs and captured.applied is not None:
-            changelog.forget(lane.helper, captured.logs, captured.applied, held.batch + 1)
+            changelog.forget(lane.helper, captured.logs, captured.applied)
 
     def look(self, connection: Connection, held: StreamPosition) -> Tail:
         """See `Way`."""

@@ -5,10 +5,3 @@ CREATE TABLE IF NOT EXISTS failback.changelog (
     -- Set in the root's own rows alone: all of this table may have changed.
     relation oid
 );
-
--- The receiver's last batch whose rows were taken out.
-CREATE TABLE IF NOT EXISTS failback.changelog_state (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    batch bigint NOT NULL
-);
-INSERT INTO failback.changelog_state (batch) VALUES (0) ON CONFLICT DO NOTHING;

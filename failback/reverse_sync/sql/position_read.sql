@@ -27,6 +27,7 @@ SELECT s.slot,
             WHERE t.stream = s.name AND t.stopped <> ''), '{}'),
        coalesce(
            (SELECT jsonb_object_agg(t.name, t.uncaptured) FROM failback.stream_table AS t
-            WHERE t.stream = s.name AND t.uncaptured <> ''), '{}')
+            WHERE t.stream = s.name AND t.uncaptured <> ''), '{}'),
+       s.lost
 FROM failback.stream AS s
 WHERE s.name = %(stream)s

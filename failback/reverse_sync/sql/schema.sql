@@ -58,9 +58,11 @@ ALTER TABLE failback.stream
     ADD COLUMN IF NOT EXISTS timeline bigint,
     -- The changelog's rows that this snapshot sees have been applied.
     ADD COLUMN IF NOT EXISTS applied pg_snapshot,
-    -- The last batch that the sender was seen to have forgotten the changes of.
+    -- A batch that the sender's own failback.witness is known to have counted.
     ADD COLUMN IF NOT EXISTS acknowledged bigint NOT NULL DEFAULT 0,
-    -- Both sides were compared and made equal while the sender was fenced and still is.
+    -- Why changes may be missing; empty while none are. It stays until capture begins anew.
+    -- And: both sides were compared and made equal while the sender was fenced and still is.
+    ADD COLUMN IF NOT EXISTS lost text NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS proved_fenced boolean NOT NULL DEFAULT false;
 
 -- Why the two sides may differ in a table by more than what is captured; empty where they may
@@ -89,3 +91,7 @@ ALTER TABLE failback.estate
 -- Why no change of a table can be captured; empty where it can.
 ALTER TABLE failback.stream_table
     ADD COLUMN IF NOT EXISTS uncaptured text NOT NULL DEFAULT '';
+
+-- Counts the batches that were carried over from this side. A copy of it that comes back from
+-- before counts fewer than the receiver knows of, however far its log has grown since.
+CREATE SEQUENCE IF NOT EXISTS failback.witness MINVALUE 0 START 0;

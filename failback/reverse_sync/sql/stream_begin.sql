@@ -15,4 +15,5 @@ SET slot = excluded.slot,
     timeline = excluded.timeline,
     applied = excluded.applied,
     acknowledged = excluded.acknowledged,
-    proved_fenced = false
+    proved_fenced = false,
+    lost = ''

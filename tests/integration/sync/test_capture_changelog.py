@@ -353,7 +353,7 @@ def test_late_tail_when_the_source_cannot_tell_its_changes_then_what_differs_is_
 def test_batch_when_the_changelog_is_dropped_then_it_is_lost_and_never_silent(pair: Any) -> None:
     engine = changelog_engine(pair, NOTE)
     with pair.admin(Side.TARGET) as admin:
-        admin.execute("DROP TABLE failback.changelog_state")
+        admin.execute("DROP TABLE failback.changelog CASCADE")
     with pytest.raises(SlotLostError, match="changelog is gone"):
         engine.run_batch()
     status = engine.status()
@@ -368,6 +368,6 @@ def test_batch_when_the_target_was_restored_to_before_then_it_is_noticed(pair: A
             target.execute("INSERT INTO note VALUES (%s, 'n')", [number])
         engine.run_batch()
     with pair.admin(Side.TARGET) as admin:
-        admin.execute("UPDATE failback.changelog_state SET batch = 1")
+        admin.execute("SELECT setval('failback.witness', 1)")
     with pytest.raises(SlotLostError, match="restored to an earlier state"):
         engine.run_batch()

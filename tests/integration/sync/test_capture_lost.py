@@ -315,11 +315,14 @@ def test_batch_when_an_old_copy_of_the_target_came_back_then_it_is_noticed(
     for number in range(3):
         with pair.target() as target:
             target.execute("INSERT INTO note VALUES (%s, repeat('x', 1000))", [9000 + number])
-        pair.engine().drain(10)
+        engine = pair.engine()
+        engine.run_batch()
     server.stop()
     shutil.rmtree(data)
     copy.rename(data)
     server.start()
+    # However far its log has grown since.
+    write_log(pair, 3)
     engine = pair.engine()
     with pytest.raises(SlotLostError, match="restored to an earlier state"):
         engine.run_batch()
@@ -391,6 +394,7 @@ def test_limit_when_the_slot_shall_go_first_then_it_is_given_up_loudly_and_never
 ) -> None:
     pair = own_target
     pair.both(NOTE)
+    monkeypatch.setattr("failback.reverse_sync.housekeeping._LIMIT_SECONDS", 0.0)
     engine = pair.engine(max_retained_wal_mb=16, on_wal_limit="drop_slot")
     assert engine.arm().outcome is Outcome.SUCCEEDED
     fill(pair, 100)
@@ -404,13 +408,10 @@ def test_limit_when_the_slot_shall_go_first_then_it_is_given_up_loudly_and_never
     engine.raise_fence(Side.TARGET, 1)
     with monkeypatch.context() as patch:
         patch.setattr("failback.reverse_sync.batch.run", away)
-        patch.setattr("failback.reverse_sync.engine._LIMIT_SECONDS", 0.0)
-        engine._limit_at = 0.0
         with pytest.raises(SlotLostError, match="away"):
             engine.run_batch()
         assert engine.status().slot_status != "missing"
         engine.lift_fence(Side.TARGET, accepted="the test")
-        engine._limit_at = 0.0
         with pytest.raises(SlotLostError, match="away"):
             engine.run_batch()
     assert pair.rows(Side.TARGET, "SELECT FROM pg_replication_slots") == []
