@@ -10,7 +10,7 @@ import pytest
 
 from failback.errors import SlotLostError
 from failback.models.common import Outcome, Side
-from failback.reverse_sync import batch
+from failback.reverse_sync import capture, position
 from failback.reverse_sync.engine import ReverseSync
 
 pytestmark = pytest.mark.servers
@@ -269,9 +269,9 @@ def test_batch_that_is_killed_at_its_commit_and_repeated_parks_and_applies_once(
         raise KilledError
 
     # Before: the receiver has all but the commit. After: only the slot was not advanced.
-    place = ("position", "write") if moment == "before" else ("capture", "advance")
+    place, name = (position, "write") if moment == "before" else (capture, "advance")
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(batch, place[0]), place[1], killed)
+        patch.setattr(place, name, killed)
         with pytest.raises(KilledError):
             engine.drain_late(30)
     engine.close()
