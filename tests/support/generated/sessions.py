@@ -191,5 +191,6 @@ def _insert(table: Table, rows: list[tuple[int, int]], *, skip: bool = False) ->
         for key, value in rows
     )
     overriding = " OVERRIDING SYSTEM VALUE" if table.key_form == "always" else ""
-    conflict = " ON CONFLICT DO NOTHING" if skip else ""
+    # Which a constraint that is checked later does not go with.
+    conflict = " ON CONFLICT DO NOTHING" if skip and "DEFERRABLE" not in table.unique else ""
     return f"INSERT INTO {table.name} ({names}){overriding} VALUES {values}{conflict}"
