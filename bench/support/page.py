@@ -12,9 +12,10 @@ from bench.support.table import Row, markdown
 
 _HEAD = """# Benchmarks
 
-Written by `make bench`; do not edit. Each line compares with a reference that was measured in
+Written by `python -m bench`, which `make bench` runs; do not edit. Each line compares with a reference that was measured in
 the same run on the same machine, by turns with ours: read the ratios, the seconds belong to this
-machine. The data is generated and seeded: a million rows in eight tables, keys of type bigint,
+machine. The data is generated and seeded: eight tables, a million rows at scale 1 (the command
+below names the scale, the table the rows of this run), keys of type bigint,
 uuid, text and two composite ones; 60 % of the changed keys are updated, 25 % inserted and 15 %
 deleted, in transactions of 100 rows, and some rows swap a unique value. The source is PostgreSQL
 16, the target 18, failback's roles are no superusers; both servers, the references and failback
@@ -43,7 +44,7 @@ def page(rows: Sequence[Row], run: Run) -> str:
     facts = [
         f"- date: {run.at:%Y-%m-%d %H:%M} UTC; the run took {run.seconds / 60:.1f} minutes",
         f"- machine: {machine()}",
-        f"- command: `{run.command}`, as `make bench` runs it{revision}",
+        f"- command: `{run.command}`{revision}",
         f"- load averages (1, 5, 15 minutes): before {run.load_before}; after {loads}",
     ]
     return "\n".join([_HEAD, *facts, "", markdown(rows), ""])
