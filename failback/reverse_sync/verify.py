@@ -41,6 +41,10 @@ _SMALL_BYTES = 8 * 2**20
 _GAP_SECONDS = 30.0
 
 
+class TooMuchError(Exception):
+    """More would have to be read than was allowed."""
+
+
 def verify(
     servers: Servers,
     source_tables: Sequence[Table],
@@ -112,6 +116,7 @@ class Verification:
             at again.
         rule_timeout_seconds: a rule that takes longer has failed.
         kept: so many differences of each table are kept in `findings`.
+        most_bytes: give up before anything is read where more would have to be; None reads all.
     """
 
     sessions: Sessions
@@ -125,6 +130,7 @@ class Verification:
     recheck_seconds: float = RECHECK_SECONDS
     rule_timeout_seconds: float = RULE_TIMEOUT_SECONDS
     kept: int = KEPT
+    most_bytes: int | None = None
     findings: list[Findings] = field(default_factory=list)
     """What was found, by table; complete after `run`."""
     _notes: list[str] = field(default_factory=list)
@@ -227,7 +233,10 @@ class Verification:
         else:
             jobs = used.jobs()
             looking = used.look(executor, self.sessions)
-        if sum(job.size * _share(job) for job in jobs) > _SMALL_BYTES:
+        size = sum(job.size * _share(job) for job in jobs)
+        if self.most_bytes is not None and size > self.most_bytes:
+            raise TooMuchError
+        if size > _SMALL_BYTES:
             for snapshot in snapshots.values():
                 snapshot.widen(max(1, self.parallel // 2))
         comparer = Comparer(snapshots, executor)
