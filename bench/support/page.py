@@ -12,14 +12,14 @@ from bench.support.table import Row, markdown
 
 _HEAD = """# Benchmarks
 
-Written by `python -m bench`, which `make bench` runs; do not edit. Each line
-compares with a reference that was measured in the same run on the same machine, by turns with
-ours: read the ratios, the seconds belong to this machine. The data is generated and seeded: eight tables, a million rows at scale 1 (the command
-below names the scale, the table the rows of this run), keys of type bigint,
-uuid, text and two composite ones; 60 % of the changed keys are updated, 25 % inserted and 15 %
-deleted, in transactions of 100 rows, and some rows swap a unique value. The source is PostgreSQL
-16, the target 18, failback's roles are no superusers; both servers, the references and failback
-share this machine.
+Written by `python -m bench`, which `make bench` runs; do not edit. Each line compares with a
+reference that was measured in the same run on the same machine, by turns with ours: read the
+ratios, the seconds belong to this machine. The data is generated and seeded: eight tables, a
+million rows at scale 1 (the command below names the scale, the table the rows of this run),
+keys of type bigint, uuid, text and two composite ones; 60 % of the changed keys are updated, 25
+% inserted and 15 % deleted, in transactions of 100 rows, and some rows swap a unique value. The
+source is PostgreSQL 16, the target 18, failback's roles are no superusers; both servers, the
+references and failback share this machine.
 """
 
 
