@@ -39,6 +39,47 @@ class TestReverseSyncContract:
         assert not armed.write(Side.SOURCE, "a", "1")
         assert armed.write(Side.TARGET, "a", "1")
 
+    def test_pass_over_the_ledger_when_both_sides_agree_then_nothing_is_dirty(
+        self, armed: Subject
+    ) -> None:
+        for key in "abc":
+            assert armed.write(Side.TARGET, key, "1")
+        drained(armed.engine)
+        report = armed.engine.verify_some(20.0)
+        assert (report.dirty, report.differing) == (0, 0)
+        assert report.clean >= 1
+        for cold in (False, True):
+            found = armed.engine.verify(cold=cold)
+            assert found.outcome is Outcome.SUCCEEDED
+            assert sum(table.source_rows for table in found.tables) == 3
+
+    def test_pass_over_the_ledger_when_nothing_is_armed_then_says_so(
+        self, unarmed: Subject
+    ) -> None:
+        with pytest.raises(NotArmedError):
+            unarmed.engine.verify_some(1.0)
+
+    def test_repair_when_rows_differ_then_the_target_wins(self, armed: Subject) -> None:
+        for key in "abc":
+            assert armed.write(Side.TARGET, key, "1")
+        drained(armed.engine)
+        armed.spoil("a", "2")
+        armed.spoil("b", None)
+        armed.spoil("x", "9")
+        plan = armed.engine.repair()
+        assert (plan.applied, plan.total) == (False, 3)
+        assert armed.rows(Side.SOURCE) == {"a": "2", "c": "1", "x": "9"}
+        done = armed.engine.repair(plan_only=False)
+        assert (done.applied, done.repaired, done.outcome) == (True, 3, Outcome.SUCCEEDED)
+        assert armed.rows(Side.SOURCE) == armed.rows(Side.TARGET) == dict.fromkeys("abc", "1")
+        assert armed.engine.repair().tables == ()
+
+    def test_repair_when_the_source_takes_writes_then_is_refused(self, armed: Subject) -> None:
+        rolled_back(armed)
+        armed.spoil("a", "2")
+        with pytest.raises(SafetyRuleError):
+            armed.engine.repair(plan_only=False)
+
     def test_arm_when_repeated_then_nothing_captured_is_lost(self, armed: Subject) -> None:
         armed.write(Side.TARGET, "a", "1")
         assert armed.engine.arm().outcome is Outcome.SUCCEEDED

@@ -29,6 +29,9 @@ class Subject(Protocol):
 
     def lose_slot(self) -> None: ...
 
+    def spoil(self, key: str, value: str | None) -> None:
+        """Change the source behind every fence and capture."""
+
 
 class InMemory:
     def __init__(self) -> None:
@@ -42,6 +45,9 @@ class InMemory:
 
     def lose_slot(self) -> None:
         self.engine.lose_slot()
+
+    def spoil(self, key: str, value: str | None) -> None:
+        self.engine.corrupt(Side.SOURCE, key, value)
 
 
 class OnPostgres:
@@ -72,6 +78,14 @@ class OnPostgres:
     def rows(self, side: Side) -> dict[str, str]:
         with psycopg.connect(self._databases.app_dsn(side)) as connection:
             return dict(connection.execute("SELECT key, value FROM entries").fetchall())
+
+    def spoil(self, key: str, value: str | None) -> None:
+        with psycopg.connect(self._databases.source_admin_dsn, autocommit=True) as connection:
+            connection.execute("SET session_replication_role = replica")
+            if value is None:
+                connection.execute("DELETE FROM entries WHERE key = %s", [key])
+            else:
+                connection.execute(UPSERT, [key, value])
 
     def lose_slot(self) -> None:
         slot = self.settings.object_name
