@@ -1,13 +1,15 @@
 """An estate of two real databases, its engine, and a plain comparison of both sides."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from failback.lab.databases import DatabasePair
+from failback.lab.databases import DatabasePair, PostgresPair
 from failback.reverse_sync.engine import ReverseSync
 
+from support import losses
 from support.pairs import Pair, open_pair
 
 
@@ -37,3 +39,10 @@ def armed(pair: Pair) -> Callable[..., ReverseSync]:
         return engine
 
     return arm
+
+
+@pytest.fixture
+def own_target(postgres_pair: PostgresPair, tmp_path: Path) -> Iterator[Pair]:
+    """A pair whose target is a server of its own, to be broken."""
+    with losses.own_target(postgres_pair, tmp_path) as made:
+        yield made

@@ -2,42 +2,25 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from failback.errors import SafetyRuleError, SlotLostError
-from failback.lab.databases import (
-    FAILBACK_ROLES,
-    PRODUCT_ROLE,
-    DatabasePair,
-    PostgresPair,
-    create_database,
-    drop_database,
-    prepare_roles,
-)
-from failback.lab.postgres import PostgresServer
 from failback.models.common import Outcome, Side
 from failback.reverse_sync import arming, slots
 from failback.reverse_sync.engine import ReverseSync
 
-from support.pairs import Pair, open_pair
+from support.losses import change_uncaptured, fill, slot_of, write_log
+from support.pairs import Pair
 
 pytestmark = pytest.mark.servers
 
 Armed = Callable[..., ReverseSync]
 
 NOTE = "CREATE TABLE note (id int PRIMARY KEY, body text)"
-MEBIBYTE = 1024 * 1024
-PASSWORD = "test-only"
-
-
-def slot_of(pair: Any) -> str:
-    return str(pair.settings.object_name)
 
 
 def drop_slot(pair: Any, side: Side = Side.TARGET) -> None:
@@ -56,20 +39,6 @@ def marked(pair: Any) -> list[str]:
         Side.SOURCE, "SELECT name FROM failback.stream_table WHERE unproven <> '' ORDER BY 1"
     )
     return [name for (name,) in rows]
-
-
-def fill(pair: Any, rows: int = 1000) -> None:
-    """The same rows on both sides, and one that each side alone would lack later."""
-    with pair.target() as target:
-        target.execute("INSERT INTO note SELECT i, 'n' FROM generate_series(1, %s::int) i", [rows])
-
-
-def change_uncaptured(pair: Any) -> None:
-    """One row inserted, one updated, one deleted."""
-    with pair.target() as target:
-        target.execute("INSERT INTO note VALUES (5000, 'not captured')")
-        target.execute("UPDATE note SET body = 'not captured' WHERE id = 7")
-        target.execute("DELETE FROM note WHERE id = 9")
 
 
 def test_a_recreated_slot_skipped_what_had_happened_between(pair: Any, armed: Armed) -> None:
@@ -208,36 +177,6 @@ def test_drain_when_the_slot_is_lost_and_the_target_is_fenced_then_a_comparison_
     assert engine.lift_fence(Side.SOURCE).outcome is Outcome.SUCCEEDED
 
 
-@pytest.fixture
-def own_target(postgres_pair: PostgresPair, tmp_path: Path) -> Iterator[Pair]:
-    """A pair whose target is a server of its own, to be broken."""
-    server = PostgresServer(
-        18, tmp_path / "target", settings={"max_wal_size": "64MB", "min_wal_size": "32MB"}
-    )
-    pair = DatabasePair("broken", PostgresPair(postgres_pair.source, server), PASSWORD)
-    try:
-        server.start()
-        passwords = {FAILBACK_ROLES[Side.TARGET]: PASSWORD, PRODUCT_ROLE: PASSWORD}
-        prepare_roles(server, Side.TARGET, passwords)
-        for side in Side:
-            create_database(pair.servers.server(side), side, pair.name)
-        with open_pair(pair) as made:
-            yield made
-    finally:
-        with suppress(psycopg.Error):
-            drop_database(postgres_pair.source, pair.name)
-        server.remove()
-
-
-def write_log(pair: Pair, mebibytes: int) -> None:
-    """Make the target's log grow, without a change of an armed table."""
-    with pair.admin(Side.TARGET) as admin:
-        for _ in range(mebibytes):
-            admin.execute("SELECT pg_logical_emit_message(false, 'x', repeat('x', 1048576))")
-        admin.execute("SELECT pg_switch_wal()")
-        admin.execute("CHECKPOINT")
-
-
 def test_batch_when_the_server_invalidated_the_slot_then_it_says_so_and_arming_mends_it(
     own_target: Pair,
 ) -> None:
@@ -347,79 +286,3 @@ def test_batch_when_another_server_answers_then_it_is_noticed(pair: Any, armed: 
     with pytest.raises(SlotLostError, match="another server"):
         engine.run_batch()
     assert engine.status().capture_lost
-
-
-def test_an_orphaned_slot_filled_the_disk(pair: Any, armed: Armed) -> None:
-    engine = armed(NOTE)
-    with pair.admin(Side.SOURCE) as admin:
-        # The side that was left: its schema is gone, and its slot was forgotten.
-        admin.execute("DROP SCHEMA failback CASCADE")
-    status = engine.status()
-    assert not status.armed
-    orphans = [problem for problem in status.problems if "without a stream" in problem.problem]
-    assert {slot_of(pair) in problem.problem for problem in orphans} == {True}
-    assert len(orphans) == len(Side)
-    assert all("pg_drop_replication_slot" in problem.cure for problem in orphans)
-    with pair.admin(Side.TARGET) as admin:
-        admin.execute("SELECT pg_create_logical_replication_slot('failback_forgotten', 'pgoutput')")
-        try:
-            named = [problem.problem for problem in engine.status().problems]
-        finally:
-            admin.execute("SELECT pg_drop_replication_slot('failback_forgotten')")
-    assert any("failback_forgotten" in problem for problem in named)
-    engine.disarm()
-    assert engine.status().problems == ()
-
-
-def test_limit_when_the_log_has_grown_beyond_it_then_it_is_a_problem_and_the_slot_stays(
-    own_target: Pair,
-) -> None:
-    pair = own_target
-    pair.both(NOTE)
-    engine = pair.engine(max_retained_wal_mb=16)
-    assert engine.arm().outcome is Outcome.SUCCEEDED
-    write_log(pair, 40)
-    status = engine.status()
-    assert status.retained_wal_bytes is not None
-    assert status.retained_wal_bytes > 40 * MEBIBYTE
-    assert any("data.max_retained_wal_mb (16)" in each.problem for each in status.problems)
-    change_uncaptured(pair)
-    engine.run_batch()
-    pair.assert_equal()
-    assert engine.status().slot_status == "reserved"
-
-
-def test_limit_when_the_slot_shall_go_first_then_it_is_given_up_loudly_and_never_under_the_fence(
-    own_target: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pair = own_target
-    pair.both(NOTE)
-    monkeypatch.setattr("failback.reverse_sync.housekeeping._LIMIT_SECONDS", 0.0)
-    engine = pair.engine(max_retained_wal_mb=16, on_wal_limit="drop_slot")
-    assert engine.arm().outcome is Outcome.SUCCEEDED
-    fill(pair, 100)
-    engine.run_batch()
-    change_uncaptured(pair)
-
-    def away(*_: Any, **__: Any) -> None:
-        raise SlotLostError("The source is away.")
-
-    write_log(pair, 40)
-    engine.raise_fence(Side.TARGET, 1)
-    with monkeypatch.context() as patch:
-        patch.setattr("failback.reverse_sync.batch.run", away)
-        with pytest.raises(SlotLostError, match="away"):
-            engine.run_batch()
-        assert engine.status().slot_status != "missing"
-        engine.lift_fence(Side.TARGET, accepted="the test")
-        with pytest.raises(SlotLostError, match="away"):
-            engine.run_batch()
-    assert pair.rows(Side.TARGET, "SELECT FROM pg_replication_slots") == []
-    with pytest.raises(SlotLostError, match="given up deliberately"):
-        engine.run_batch()
-    status = engine.status()
-    assert status.capture_lost
-    assert any("data.on_wal_limit is drop_slot" in each.problem for each in status.problems)
-    assert engine.arm().outcome is Outcome.SUCCEEDED
-    pair.assert_equal()
-    assert engine.status().problems == ()
