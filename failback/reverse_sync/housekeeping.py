@@ -36,6 +36,7 @@ class Housekeeping:
         if now >= self._shorten_at:
             self._shorten_at = now + _SHORTEN_SECONDS
             shorten(lane.helper, settings.object_name)
+            lane.look()
         if now >= self._advance_at:
             # The receiver may forget its own log, as long as nobody but us writes there.
             self._advance_at = now + _ADVANCE_SECONDS
