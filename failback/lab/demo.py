@@ -24,7 +24,8 @@ from failback.reports.html import render
 
 USERS = 40
 REQUESTS_PER_SECOND = 150
-LOAD_SECONDS = 30
+LOAD_SECONDS = 240
+"""Their bound; they are told to end as soon as enough was written on the source."""
 WARM_WRITES = 600
 """Acknowledged writes before the target is broken."""
 AFTER_WRITES = 400
@@ -141,8 +142,9 @@ class Demo:
         return RollbackResult.model_validate(report)
 
     def _summary_of(self, load: "subprocess.Popen[str]") -> dict[str, Any]:
-        """What the load says of itself when it has ended."""
-        output, _ = load.communicate(timeout=LOAD_SECONDS + STEP_SECONDS)
+        """What the load says of itself once it was told to end."""
+        load.terminate()
+        output, _ = load.communicate(timeout=STEP_SECONDS)
         return dict(json.loads(output))
 
     def _write_report(

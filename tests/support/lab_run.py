@@ -100,6 +100,11 @@ class LabRun:
             log="load",
         )
 
+    def stop_load(self, load: "subprocess.Popen[bytes]") -> None:
+        """Let the customers end now; they say what they saw."""
+        load.send_signal(signal.SIGTERM)
+        assert load.wait(timeout=60) == 0
+
     def load_summary(self) -> dict[str, Any]:
         """What the load said of itself at its end."""
         text = (self.folder / "load.log").read_text(encoding="utf-8")
