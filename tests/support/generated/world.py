@@ -172,6 +172,7 @@ class Estate:
         ]
         self._fenced = False
         self._fenced_steps = 0
+        self._freed = False
         self._engines = engines
         self._limit = settings.batch_changes
         self.compared = 0
@@ -236,6 +237,7 @@ class Estate:
         self.written += done
 
     def _ask(self, action: str) -> None:
+        self._freed = False
         match action:
             case "batch":
                 report = self._unblocked(self.engine.run_batch)
@@ -301,6 +303,8 @@ class Estate:
         """The source holds, row by row, what is committed on the target."""
         if self._exclusive():
             return  # nobody can read the target now
+        if self._freed:
+            return  # something was committed behind the back of what the engine answered
         self.compared += 1
         source, target = self._contents(Side.SOURCE), self._contents(Side.TARGET)
         for name, rows in target.items():
@@ -338,6 +342,7 @@ class Estate:
             return answer.result(timeout=0)
 
     def _free(self) -> None:
+        self._freed = True
         for session in self._sessions:
             if session.exclusive:
                 session.finish(commit=True)
