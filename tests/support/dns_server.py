@@ -9,6 +9,7 @@ from typing import Any
 import dns.message
 
 from failback.config import DnsConfig, TsigConfig
+from failback.lab.processes import free_port
 from failback.models.traffic import DnsRecord
 from failback.ports import DnsProvider
 
@@ -48,7 +49,7 @@ class Scripted(asyncio.DatagramProtocol):
 async def scripted(reply: Callable[[dns.message.Message], bytes | None]) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: Scripted(reply), local_addr=("127.0.0.1", 0)
+        lambda: Scripted(reply), local_addr=("127.0.0.1", free_port(datagram=True))
     )
     try:
         yield f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
