@@ -26,8 +26,8 @@ from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.runtime import PrometheusConfig, Runtime
 from temporalio.runtime import TelemetryConfig as RuntimeTelemetry
 
-from failback.config import TelemetryConfig
 from failback.errors import ConfigurationError
+from failback.sections.proof import TelemetryConfig
 
 BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Of every histogram of seconds: a step takes from a millisecond to its budget."""

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from failback.config import BusinessRule, Estate
+from failback.config import Estate
 from failback.models.common import Side
 from failback.reverse_sync.connections import Servers
 from failback.reverse_sync.direction import Direction
+from failback.sections.checks import BusinessRule
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, TLSConfig
 
-from failback.config import Estate, TemporalConfig
+from failback.config import Estate
 from failback.errors import UnreachableError
+from failback.sections.servers import TemporalConfig
 
 SEARCH_ATTRIBUTES = {
     "FailbackEstate": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from aiohttp import web
 
-from failback.config import ChecksConfig
 from failback.errors import ConfigurationError
 from failback.models.common import Outcome, Side
 from failback.models.traffic import CheckResult
 from failback.providers.checks import HttpServiceChecks
+from failback.sections.checks import ChecksConfig
 
 from support.shop import ANON, SERVICE, Shop, checks_config, serving
 

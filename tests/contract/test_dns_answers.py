@@ -12,7 +12,6 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from failback.config import TsigConfig
 from failback.errors import (
     ConfigurationError,
     CredentialsError,
@@ -22,6 +21,7 @@ from failback.errors import (
 )
 from failback.models.common import Side
 from failback.providers.dns import Rfc2136DnsProvider
+from failback.sections.routing import TsigConfig
 
 from support.dns_server import API, SECRET, config, scripted, seen
 

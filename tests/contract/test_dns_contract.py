@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from failback.config import TsigConfig
 from failback.errors import (
     CredentialsError,
     DnsRefusedError,
@@ -22,6 +21,7 @@ from failback.models.traffic import DnsRecord
 from failback.ports import DnsProvider
 from failback.providers.dns import FakeDnsProvider, Rfc2136DnsProvider
 from failback.providers.dry_run import DryRunDns, DryRunJournal
+from failback.sections.routing import TsigConfig
 
 from support.dns_server import API, SECRET, config, seen
 

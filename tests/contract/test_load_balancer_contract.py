@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from failback.config import HaproxyConfig
 from failback.errors import BalancerError, ConfigurationError, UnreachableError
 from failback.models.common import Service, Side
 from failback.models.traffic import BackendRoute
 from failback.ports import LoadBalancer
 from failback.providers.dry_run import DryRunJournal, DryRunLoadBalancer
 from failback.providers.load_balancer import FakeLoadBalancer, HaproxyLoadBalancer
+from failback.sections.routing import HaproxyConfig
 
 API = BackendRoute(backend="rest")
 WIRE = BackendRoute(backend="database")

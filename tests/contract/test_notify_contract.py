@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from failback.config import ChannelConfig
 from failback.errors import ConfigurationError
 from failback.models.common import Outcome
 from failback.ports import Notifier
 from failback.providers.notify import ChannelNotifier, FakeNotifier
+from failback.sections.people import ChannelConfig
 
 
 class Hook:

@@ -8,10 +8,10 @@ from typing import Any
 
 import dns.message
 
-from failback.config import DnsConfig, TsigConfig
 from failback.lab.processes import free_port
 from failback.models.traffic import DnsRecord
 from failback.ports import DnsProvider
+from failback.sections.routing import DnsConfig, TsigConfig
 
 API = DnsRecord(name="api.shop.test.", source="API.source.test", target="target.shop.test.", ttl=60)
 SECRET = b64encode(b"another secret of the same size.").decode()

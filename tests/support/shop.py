@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from failback.config import ChecksConfig
+from failback.sections.checks import ChecksConfig
 
 ANON, SERVICE = "the-anon-key", "the-service-key"
 

@@ -10,13 +10,13 @@ import pytest
 
 from failback import certificates
 from failback.cli.entry import run
-from failback.config import CertificatesConfig
 from failback.errors import CertificateError
 from failback.models.certificate import Certificate, certified
 from failback.models.common import Outcome
 from failback.models.sync import RuleResult, TableDigest, VerifyReport
 from failback.providers.evidence import FileEvidence
 from failback.reports.certificate import render
+from failback.sections.proof import CertificatesConfig
 
 NOW = datetime(2026, 11, 24, 7, 30, 0, 123456, tzinfo=UTC)
 REPORT = VerifyReport(

@@ -10,9 +10,9 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from failback.config import TelemetryConfig
 from failback.lab.temporal import TemporalServer
 from failback.models.rollback import Decision, Phase, RollbackResult
+from failback.sections.proof import TelemetryConfig
 from failback.telemetry import BUCKETS_SECONDS, Telemetry
 from failback.temporal.ids import reverse_sync_workflow
 

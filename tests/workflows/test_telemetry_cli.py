@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from failback.config import TelemetryConfig
 from failback.lab.processes import free_port
+from failback.sections.proof import TelemetryConfig
 from failback.telemetry import Telemetry
 
 from support.fake_estate import FakeEstate, MakeEstate

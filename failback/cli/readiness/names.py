@@ -16,11 +16,12 @@ import dns.tsigkeyring
 import dns.update
 
 from failback.cli.readiness.findings import Finding, Part
-from failback.config import DnsConfig, Estate
+from failback.config import Estate
 from failback.errors import FailbackError
 from failback.models.common import Side
 from failback.ports import DnsProvider
 from failback.providers.dns.transport import exchange
+from failback.sections.routing import DnsConfig
 
 TIMEOUT_SECONDS = 3.0
 _ALLOWED = frozenset({dns.rcode.NXDOMAIN, dns.rcode.NXRRSET, dns.rcode.NOERROR})

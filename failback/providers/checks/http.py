@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from failback.config import ChecksConfig
 from failback.errors import ConfigurationError
 from failback.models.traffic import CheckResult
 from failback.providers.checks.database import DatabaseLook
 from failback.providers.checks.journey import Journey, Keys
 from failback.providers.checks.judging import CheckFailedError, Judge
+from failback.sections.checks import ChecksConfig
 
 _SAMPLES = 3
 """How many requests the response time is the median of."""

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from failback.config import JourneyConfig
 from failback.providers.checks.judging import CheckFailedError
+from failback.sections.checks import JourneyConfig
 
 _FAILURES = (CheckFailedError, httpx.HTTPError, TimeoutError)
 

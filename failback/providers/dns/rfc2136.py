@@ -11,7 +11,6 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 
-from failback.config import DnsConfig, TsigConfig
 from failback.errors import (
     ConfigurationError,
     CredentialsError,
@@ -23,6 +22,7 @@ from failback.models.common import Side
 from failback.models.traffic import DnsRecord, NameAnswer
 from failback.providers.dns.names import NO_ALIAS, NO_NAME, as_configured
 from failback.providers.dns.transport import exchange
+from failback.sections.routing import DnsConfig, TsigConfig
 
 # What may not stand beside a CNAME and would have pointed the name at a host before.
 _REPLACED = (dns.rdatatype.CNAME, dns.rdatatype.A, dns.rdatatype.AAAA)

@@ -7,10 +7,10 @@ from importlib import metadata
 from pathlib import Path
 
 from failback import certificates
-from failback.config import CertificatesConfig
 from failback.errors import CertificateError
 from failback.models.certificate import Attestation, certified
 from failback.models.sync import VerifyReport
+from failback.sections.proof import CertificatesConfig
 
 
 class FileEvidence:

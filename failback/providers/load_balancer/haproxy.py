@@ -4,7 +4,6 @@ import csv
 import time
 from collections.abc import Sequence
 
-from failback.config import HaproxyConfig
 from failback.errors import BalancerError
 from failback.models.common import Service, Side
 from failback.models.traffic import BackendRoute, ServerWeight
@@ -16,6 +15,7 @@ from failback.providers.load_balancer.runtime_api import (
     refused,
     word,
 )
+from failback.sections.routing import HaproxyConfig
 
 OPEN = "open"
 """What the map of doors says for a service whose requests pass."""

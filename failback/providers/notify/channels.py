@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import httpx
 
-from failback.config import ChannelConfig
 from failback.errors import ConfigurationError
 from failback.models.common import Outcome
 from failback.models.traffic import CheckResult
+from failback.sections.people import ChannelConfig
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3
