@@ -1,10 +1,13 @@
 """What activities need from the outside world, as protocols. Providers implement them."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
+from failback.models.audit import AuditEntry, AuditVerdict, EntryKind, NewEntry
 from failback.models.certificate import Attestation
 from failback.models.common import Service, Side
+from failback.models.decision import MetricEvidence
 from failback.models.repair import RepairReport
 from failback.models.rollback import AvailabilityReport
 from failback.models.settling import ConflictChoice, SettleReport
@@ -149,6 +152,53 @@ class Evidence(Protocol):
         A failure is a result, not an exception: nobody waits longer for the service because a
         disk is full.
         """
+        ...
+
+
+class MetricStore(Protocol):
+    """Answers what a metric was. Failure is part of the answer: evidence is never invented."""
+
+    async def read(self, metric: str, start: datetime, end: datetime) -> MetricEvidence:
+        """A metric's samples over a range, both ends included, at the store's own times.
+
+        Raises:
+            ConfigurationError: nobody has said how this metric is asked for.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class AuditLog(Protocol):
+    """Append-only and hash-chained. Raises UnreachableError when its store does not answer."""
+
+    async def append(self, entry: NewEntry) -> AuditEntry:
+        """Write one entry; one whose kind and key stand there already is returned as it stands."""
+        ...
+
+    async def read(
+        self,
+        kinds: Sequence[EntryKind] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        subject: str = "",
+        limit: int = 1000,
+    ) -> tuple[AuditEntry, ...]:
+        """Entries in the order of their sequence; empty `kinds` means all of them.
+
+        `since` and `until` bound `at`, both included. The newest `limit` entries are given.
+        """
+        ...
+
+    async def verify(self) -> AuditVerdict:
+        """Compute the whole chain again."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
         ...
 
 
