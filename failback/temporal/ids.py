@@ -14,6 +14,16 @@ def reverse_sync_workflow(estate: str) -> str:
     return f"reverse-sync/{estate}"
 
 
+def notification_workflow(estate: str, key: str) -> str:
+    """The workflow id under which one message is delivered, once."""
+    return f"notify/{estate}/{key}"
+
+
+def post_mortem_workflow(rollback_id: str) -> str:
+    """The workflow id that sees one rollback's post-mortem through."""
+    return f"post-mortem/{rollback_id}"
+
+
 def new_rollback_id(level: int) -> str:
     """A sortable id for one rollback, such as `rb1-20260301T031502-9f3a`."""
     return f"rb{level}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
