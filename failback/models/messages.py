@@ -8,6 +8,24 @@ from pydantic import Field
 from failback.models.common import Payload
 
 
+class Audience(StrEnum):
+    """Whom a message is for; the configuration says on which channels each one reads."""
+
+    ON_CALL_ENGINEER = "on_call_engineer"
+    ENGINEERING_LEAD = "engineering_lead"
+    EXECUTIVES = "executives"
+    ENGINEERING_TEAM = "engineering_team"
+    DATA_TEAM = "data_team"
+    PRODUCT_TEAM = "product_team"
+    CUSTOMERS = "customers"
+    STATUS_PAGE = "status_page"
+
+    @property
+    def public(self) -> bool:
+        """Whether people outside the company read it: they get no internal text."""
+        return self in (Audience.CUSTOMERS, Audience.STATUS_PAGE)
+
+
 class MessageKind(StrEnum):
     """What happened that somebody is told of."""
 
@@ -16,9 +34,15 @@ class MessageKind(StrEnum):
     INVESTIGATION_OPENED = "INVESTIGATION_OPENED"
     RECOMMENDATION = "RECOMMENDATION"
     ROLLBACK_STARTED = "ROLLBACK_STARTED"
+    TRAFFIC_RESTORED = "TRAFFIC_RESTORED"
+    """Customers are served by the source again; the rollback still has something to do."""
     ROLLBACK_SUCCEEDED = "ROLLBACK_SUCCEEDED"
     ROLLBACK_FAILED = "ROLLBACK_FAILED"
+    ROLLBACK_WITHDRAWN = "ROLLBACK_WITHDRAWN"
+    """Rejected, not approved in time, or cancelled: nothing has moved."""
     POST_MORTEM_DUE = "POST_MORTEM_DUE"
+    TEST = "TEST"
+    """A person tries a channel."""
 
 
 class Message(Payload):
@@ -33,12 +57,33 @@ class Message(Payload):
     severity: str = "info"
     """`info`, `warning` or `critical`."""
     audiences: tuple[str, ...] = ()
-    """Who it is for, such as `on_call_engineer`; empty means every stakeholder."""
+    """Who it is for, such as `on_call_engineer`; empty means whom the configuration names for
+    the alert, or else for the kind."""
+    alert: str = ""
+    """Name of the alert that led to it, where one did: its own recipients are told."""
     rollback_id: str = ""
     occurred_at: datetime
     facts: dict[str, str] = Field(default_factory=dict)
     links: dict[str, str] = Field(default_factory=dict)
-    """Text of a link and its address; may hold a person's own signed approval link."""
+    """Text of a link and its address. A person's own signed approval link is no part of it: it
+    is a secret, and is made where the message is delivered to that person's channel."""
+
+
+class Address(Payload):
+    """One channel that a message goes to."""
+
+    channel: str
+    audiences: tuple[str, ...] = ()
+    """For whom, of those that the message is for; empty for a channel that hears everything."""
+    deadline_seconds: float
+    """From what happened to its delivery, by the specification or as configured."""
+
+
+class DeliveryPlan(Payload):
+    """Where one message goes, and for how long that is tried."""
+
+    addresses: tuple[Address, ...] = ()
+    give_up_seconds: float = 3600.0
 
 
 class Delivery(Payload):
@@ -53,3 +98,18 @@ class Delivery(Payload):
     deadline_seconds: float | None = None
     in_time: bool | None = None
     detail: str = ""
+    key: str = ""
+    """The message's."""
+    rollback_id: str = ""
+    audiences: tuple[str, ...] = ()
+    retryable: bool = False
+    """Whether the same message may be taken later, where it was not delivered."""
+    retry_after_seconds: float | None = None
+    """How long the vendor asks us to wait before that."""
+
+    @property
+    def took_seconds(self) -> float | None:
+        """From what happened to the delivery; None where it was not delivered."""
+        if self.delivered_at is None:
+            return None
+        return (self.delivered_at - self.occurred_at).total_seconds()
