@@ -45,11 +45,14 @@ class Alert(Payload):
     """What the sender measured, where it says so."""
     url: str = ""
     """The sender's own page about it."""
+    outbreak: str = ""
+    """The sender's own identity of this outbreak, where it has one and no start that stays."""
 
     @property
     def key(self) -> str:
         """One text for one outbreak: the same in repeats, at every gateway, and when resolved."""
-        parts = (self.source.value, self.fingerprint, self.starts_at.isoformat())
+        outbreak = self.outbreak or self.starts_at.isoformat()
+        parts = (self.source.value, self.fingerprint, outbreak)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 

@@ -24,6 +24,11 @@ def post_mortem_workflow(rollback_id: str) -> str:
     return f"post-mortem/{rollback_id}"
 
 
+def alert_response_workflow(estate: str) -> str:
+    """The workflow id of the one workflow that answers an estate's alerts."""
+    return f"alerts/{estate}"
+
+
 def new_rollback_id(level: int) -> str:
     """A sortable id for one rollback, such as `rb1-20260301T031502-9f3a`."""
     return f"rb{level}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
