@@ -15,6 +15,7 @@ from failback.models.common import Side, StepName
 from failback.models.rollback import ApprovalPolicy, RollbackPlan
 from failback.models.sync import SyncPolicy
 from failback.models.traffic import ServiceRoute
+from failback.sections.audit import AuditConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
 from failback.sections.people import ApprovalsConfig, ChannelConfig, LevelApprovalsConfig
 from failback.sections.proof import CertificatesConfig, TelemetryConfig
@@ -47,6 +48,7 @@ class Estate(BaseSettings):
     )
     telemetry: TelemetryConfig = TelemetryConfig()
     certificates: CertificatesConfig | None = None
+    audit: AuditConfig = AuditConfig()
 
     @field_validator("sync")
     @classmethod

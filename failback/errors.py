@@ -104,6 +104,10 @@ class CertificateError(FailbackError):
     """A key or a certificate cannot be read, written or used."""
 
 
+class AuditError(FailbackError):
+    """An entry cannot be written, or what should be an audit log is none."""
+
+
 class BalancerError(FailbackError):
     """The balancer answered and refused, or lacks a backend, server or map."""
 

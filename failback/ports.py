@@ -8,6 +8,7 @@ from failback.models.audit import AuditEntry, AuditVerdict, EntryKind, NewEntry
 from failback.models.certificate import Attestation
 from failback.models.common import Service, Side
 from failback.models.decision import MetricEvidence
+from failback.models.messages import Delivery, DeliveryPlan, Message
 from failback.models.repair import RepairReport
 from failback.models.rollback import AvailabilityReport
 from failback.models.settling import ConflictChoice, SettleReport
@@ -134,8 +135,16 @@ class ServiceChecks(Protocol):
 class Notifier(Protocol):
     """Tells stakeholders. A dead channel never delays a rollback."""
 
-    async def notify(self, channel: str, subject: str, text: str) -> CheckResult:
-        """Deliver one message; failure is a result, not an exception."""
+    def plan(self, message: Message) -> DeliveryPlan:
+        """The channels that a message goes to, each with its deadline, in a fixed order."""
+        ...
+
+    async def deliver(self, channel: str, message: Message) -> Delivery:
+        """Try once to deliver a message on one channel; failure is a result, not an exception.
+
+        The same message again is told to the vendor as the same, where the vendor knows such a
+        thing. No detail holds an address or a secret. `attempts` is left to the caller.
+        """
         ...
 
     async def aclose(self) -> None:
@@ -178,6 +187,10 @@ class AuditLog(Protocol):
         """Write one entry; one whose kind and key stand there already is returned as it stands."""
         ...
 
+    async def append_all(self, entries: Sequence[NewEntry]) -> tuple[AuditEntry, ...]:
+        """As `append` for several entries at once, in the order given: all of them or none."""
+        ...
+
     async def read(
         self,
         kinds: Sequence[EntryKind] = (),
@@ -193,8 +206,13 @@ class AuditLog(Protocol):
         """
         ...
 
-    async def verify(self) -> AuditVerdict:
-        """Compute the whole chain again."""
+    async def verify(self, known: str = "") -> AuditVerdict:
+        """Compute the whole chain again.
+
+        Args:
+            known: the `head` of an earlier verdict, which the log must still hold; a chain alone
+                cannot show that its end was cut off.
+        """
         ...
 
     async def aclose(self) -> None:

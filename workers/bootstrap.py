@@ -83,6 +83,7 @@ def worker_ports(estate: Estate, ports: Ports, engine: ReverseSync) -> WorkerPor
         notifier=ports.notifier,
         engine=engine,
         evidence=FileEvidence(estate.estate, estate.certificates) if estate.certificates else None,
+        audit=ports.audit,
         probe=(lambda before: AvailabilityProber(checks, interval, before)) if checks else None,
     )
 

@@ -10,12 +10,14 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.audit import AuditActivities
 from activities.database import DatabaseActivities
 from activities.dns import DnsActivities
 from activities.notifications import NotificationActivities
 from activities.traffic import TrafficActivities
 from activities.verification import ProbeFactory, VerificationActivities
 from failback.ports import (
+    AuditLog,
     DnsProvider,
     Evidence,
     LoadBalancer,
@@ -48,6 +50,7 @@ class WorkerPorts:
     engine: ReverseSyncEngine
     probe: ProbeFactory | None = None
     evidence: Evidence | None = None
+    audit: AuditLog | None = None
 
 
 def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
@@ -57,7 +60,9 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     database = DatabaseActivities(ports.engine, ports.evidence)
     verification = VerificationActivities(ports.checks, ports.probe, ports.balancer, ports.engine)
     notifications = NotificationActivities(ports.notifier)
+    audit = AuditActivities(ports.audit)
     return [
+        audit.record,
         traffic.hold_requests,
         traffic.open_door,
         traffic.shift_weights,

@@ -51,6 +51,10 @@ class _Certificate(_LazyGroup):
     module = "failback.cli.certificate"
 
 
+class _Audit(_LazyGroup):
+    module = "failback.cli.audit"
+
+
 class _Lab(_LazyGroup):
     module = "failback.cli.lab"
 
@@ -109,4 +113,5 @@ _add("sync", _Sync, "Look at the reverse sync, drive it by hand, compare both si
 _add("rollback", _Rollback, "Start, approve, watch and report rollbacks.")
 _add("fence", _Fence, "Who may write: look, raise, lift, by hand.")
 _add("certificate", _Certificate, "Make keys; check and show certificates of rollbacks.")
+_add("audit", _Audit, "The record of alerts, decisions and approvals: read it, check its chain.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")

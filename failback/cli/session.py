@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from failback.config import Estate
     from failback.models.common import Level
-    from failback.ports import ReverseSyncEngine
+    from failback.ports import AuditLog, ReverseSyncEngine
     from failback.telemetry import Telemetry
     from failback.temporal.rollbacks import Rollbacks
 
@@ -66,6 +66,13 @@ class Session:
         from failback.reverse_sync.settings import SyncSettings  # noqa: PLC0415 - as above
 
         return ReverseSync(SyncSettings.of(estate))
+
+    def audit(self) -> "AuditLog":
+        """The audit log of this estate. The caller closes it."""
+        estate = self.estate
+        from failback.providers.audit import open_audit_log  # noqa: PLC0415 - not for --help
+
+        return open_audit_log(estate.estate, estate.audit)
 
     async def rollbacks(self) -> "Rollbacks":
         """The rollbacks of this estate; raises UnreachableError without Temporal."""

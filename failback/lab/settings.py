@@ -107,6 +107,7 @@ def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]
             },
         },
         "notifications": {"operators": {"kind": "log"}},
+        "audit": {"file": str(folder / "audit.sqlite3")},
         "telemetry": {"metrics_address": "127.0.0.1:0"},
         "certificates": {
             "signing_key": str(folder / SIGNING_KEY),

@@ -52,4 +52,19 @@ class AuditVerdict(Payload):
     intact: bool
     broken_at: int | None = None
     """The sequence of the first entry that does not fit its chain."""
+    head: str = ""
+    """`SEQUENCE:HASH` of the newest entry; noted elsewhere, it shows that nothing was cut off."""
     explanation: str = ""
+
+
+class RecordRequest(Payload):
+    """Entries to be written, in this order."""
+
+    entries: tuple[NewEntry, ...]
+
+
+class RecordReport(Payload):
+    """How many entries stand in the log now that were asked for."""
+
+    entries: int = 0
+    last_sequence: int = 0

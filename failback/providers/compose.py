@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from failback.config import Estate
 from failback.models.rollback import AvailabilityReport
-from failback.ports import DnsProvider, LoadBalancer, Notifier, ServiceChecks
+from failback.ports import AuditLog, DnsProvider, LoadBalancer, Notifier, ServiceChecks
+from failback.providers.audit import open_audit_log
 from failback.providers.checks import AvailabilityProber, HttpServiceChecks
 from failback.providers.dns import Rfc2136DnsProvider
 from failback.providers.dry_run import (
@@ -34,6 +35,8 @@ class Ports:
     holds: bool = True
     """Whether the balancer can hold requests."""
     probe_interval_seconds: float = 0.1
+    audit: AuditLog | None = None
+    """None where what is done is only told."""
 
     def prober(self, before: AvailabilityReport) -> AvailabilityProber:
         """A prober of this estate that goes on from earlier counts.
@@ -47,7 +50,7 @@ class Ports:
 
     async def aclose(self) -> None:
         """Give back every connection; one that fails to close keeps none of the others open."""
-        ports = (self.balancer, self.dns, self.checks, self.notifier)
+        ports = (self.balancer, self.dns, self.checks, self.notifier, self.audit)
         await asyncio.gather(
             *(port.aclose() for port in ports if port is not None), return_exceptions=True
         )
@@ -72,6 +75,7 @@ def compose(estate: Estate) -> Ports:
         notifier=ChannelNotifier(estate.estate, estate.notifications),
         holds=bool(estate.traffic.balancer.doors_map),
         probe_interval_seconds=interval,
+        audit=open_audit_log(estate.estate, estate.audit),
     )
 
 

@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 from failback.config import Estate
 from failback.models.rollback import Phase, RollbackStatus
+from failback.providers.audit.fake import FakeAuditLog
 from failback.providers.checks.availability import AvailabilityProber
 from failback.providers.checks.fake import FakeServiceChecks
 from failback.providers.dns.fake import FakeDnsProvider
@@ -70,6 +71,7 @@ class FakeEstate:
     checks: FakeServiceChecks
     notifier: FakeNotifier
     engine: FakeReverseSync
+    audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
 
     @property
@@ -81,6 +83,7 @@ class FakeEstate:
             checks=self.checks,
             notifier=self.notifier,
             engine=self.engine,
+            audit=self.audit,
             probe=lambda before: AvailabilityProber(self.checks, 0.05, before),
         )
 

@@ -1,0 +1,29 @@
+"""Writes what workflows report into the audit log."""
+
+from temporalio import activity
+
+from activities.failures import maps_errors
+from failback.models.audit import RecordReport, RecordRequest
+from failback.ports import AuditLog
+
+
+class AuditActivities:
+    """Appends to the audit log.
+
+    Args:
+        audit: the estate's log; None on ports that only say what they would do.
+    """
+
+    def __init__(self, audit: AuditLog | None) -> None:
+        self._audit = audit
+
+    @activity.defn
+    @maps_errors
+    async def record(self, request: RecordRequest) -> RecordReport:
+        """Append entries in the order given; those that stand there already stay as they are."""
+        if self._audit is None:
+            return RecordReport()
+        written = await self._audit.append_all(request.entries)
+        return RecordReport(
+            entries=len(written), last_sequence=written[-1].sequence if written else 0
+        )
