@@ -78,7 +78,11 @@ class MetricEvidence(Payload):
     end: datetime
     step_seconds: float
     samples: tuple[tuple[float, float], ...] = ()
-    """(Unix seconds of the sample itself, value), ascending; both ends of the range included."""
+    """(Unix seconds, value), ascending; both ends of the range included.
+
+    A time is one at which the value was true: what a store only repeats of an older sample is
+    left out, and so is what is no number.
+    """
     error: str = ""
     """Why the store did not answer; empty where it did."""
 
@@ -97,6 +101,17 @@ class AssessmentEvidence(Payload):
     at: datetime
     metrics: tuple[MetricEvidence, ...] = ()
     events: tuple[EventEvidence, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    """The matrix that it was gathered for, so that the same matrix judges it."""
+
+
+class GatherEvidenceRequest(Payload):
+    """Asks for everything that a matrix needs to know."""
+
+    at: datetime | None = None
+    """The moment that is asked about; the present of the activity where it is None."""
+    rules: tuple[Rule, ...] = ()
+    """The matrix; empty takes the one that the worker is configured with."""
 
 
 class RuleReading(Payload):
