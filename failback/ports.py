@@ -167,8 +167,17 @@ class Evidence(Protocol):
 class MetricStore(Protocol):
     """Answers what a metric was. Failure is part of the answer: evidence is never invented."""
 
-    async def read(self, metric: str, start: datetime, end: datetime) -> MetricEvidence:
-        """A metric's samples over a range, both ends included, at the store's own times.
+    async def read(
+        self, metric: str, start: datetime, end: datetime, step_seconds: float = 0.0
+    ) -> MetricEvidence:
+        """A metric's samples over a range, both ends included.
+
+        Args:
+            metric: what is asked for.
+            start: the first moment of interest.
+            end: the last one; there is a sample at it if the store has one.
+            step_seconds: between two samples, counted back from the end; 0 makes it a tenth of
+                the range.
 
         Raises:
             ConfigurationError: nobody has said how this metric is asked for.
