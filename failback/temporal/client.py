@@ -32,7 +32,6 @@ async def connect(
     runtime: Runtime | None = None,
     identity: str | None = None,
     timeout_seconds: float = 5.0,
-    lazy: bool = False,
 ) -> Client:
     """Connect to the estate's Temporal.
 
@@ -42,7 +41,6 @@ async def connect(
         runtime: with the metrics; the process's own where none is given.
         identity: what Temporal shows of this client; process and host unless told.
         timeout_seconds: how long Temporal may take to answer.
-        lazy: connect with the first call, and again with the next one where that failed.
 
     Raises:
         UnreachableError: Temporal did not answer, or refused the certificate or key.
@@ -59,7 +57,6 @@ async def connect(
                 interceptors=interceptors,
                 runtime=runtime,
                 identity=identity,
-                lazy=lazy,
             ),
             timeout_seconds,
         )
