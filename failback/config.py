@@ -6,18 +6,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from failback.config_keys import unknown_keys
+from failback.decision.queries import MetricQuery, default_queries
 from failback.errors import ConfigurationError
 from failback.models.common import Side, StepName
+from failback.models.decision import Rule
 from failback.models.rollback import ApprovalPolicy, RollbackPlan
 from failback.models.sync import SyncPolicy
 from failback.models.traffic import ServiceRoute
 from failback.sections.audit import AuditConfig
+from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
-from failback.sections.people import ApprovalsConfig, ChannelConfig, LevelApprovalsConfig
+from failback.sections.decision import DecisionConfig
+from failback.sections.metrics import MetricsConfig
+from failback.sections.people import ApprovalsConfig, LevelApprovalsConfig
 from failback.sections.proof import CertificatesConfig, TelemetryConfig
 from failback.sections.routing import DnsConfig, TrafficConfig
 from failback.sections.servers import DatabaseConfig, DataConfig, TemporalConfig
@@ -46,9 +51,12 @@ class Estate(BaseSettings):
     notifications: dict[str, ChannelConfig] = Field(
         default_factory=lambda: {"operators": ChannelConfig()}
     )
+    messages: MessagesConfig = MessagesConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     certificates: CertificatesConfig | None = None
     audit: AuditConfig = AuditConfig()
+    metrics: MetricsConfig | None = None
+    decision: DecisionConfig = DecisionConfig()
 
     @field_validator("sync")
     @classmethod
@@ -56,6 +64,23 @@ class Estate(BaseSettings):
         if sync.unarmed not in ("proceed", "refuse"):
             raise ValueError(f"unarmed is {sync.unarmed!r}: proceed or refuse")
         return sync
+
+    @field_validator("decision")
+    @classmethod
+    def _rules_are_known(cls, decision: DecisionConfig, info: ValidationInfo) -> DecisionConfig:
+        if "metrics" in info.data:
+            decision.check(_queries(info.data["metrics"]))
+        return decision
+
+    @property
+    def queries(self) -> dict[str, MetricQuery]:
+        """How each metric is asked for: the defaults, and what the configuration says."""
+        return _queries(self.metrics)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The decision matrix of this estate."""
+        return self.decision.matrix(self.queries)
 
     def database(self, side: Side) -> DatabaseConfig:
         """The database of one side."""
@@ -84,6 +109,16 @@ class Estate(BaseSettings):
             hold_seconds=self.traffic.hold_seconds,
             stakeholders=tuple(self.notifications),
         )
+
+
+def _queries(metrics: MetricsConfig | None) -> dict[str, MetricQuery]:
+    if metrics is None:
+        return dict(default_queries())
+    own = {
+        name: MetricQuery(promql=query.promql, freshness=query.freshness)
+        for name, query in metrics.queries.items()
+    }
+    return {**default_queries(metrics.selector), **own}
 
 
 def load(path: Path) -> Estate:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import Field
+
 from failback.decision.evaluate import DECISION_RANKS, store_away
 from failback.decision.matrix import ROLLBACK_LEVELS
 from failback.models.alerts import Alert, AlertStatus
@@ -14,9 +16,9 @@ class AlertWords(Payload):
 
     label: str = "action"
     """The label whose value names an action."""
-    actions: Mapping[str, DecisionKind] = {}
+    actions: Mapping[str, DecisionKind] = Field(default_factory=dict)
     """Decision by that label's value."""
-    severities: Mapping[str, DecisionKind] = {}
+    severities: Mapping[str, DecisionKind] = Field(default_factory=dict)
     """Decision by severity, where the label says nothing known."""
 
 

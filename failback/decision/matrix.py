@@ -38,7 +38,13 @@ _CLASSES = {
 
 
 def _rule(
-    name: str, rule_class: RuleClass, metric: str, threshold: float, sustained: float, unit: str
+    name: str,
+    rule_class: RuleClass,
+    metric: str,
+    threshold: float,
+    sustained: float,
+    *,
+    unit: str = "share",
 ) -> Rule:
     decision = _CLASSES[rule_class]
     return Rule(
@@ -56,27 +62,27 @@ def _rule(
 def _counted(
     name: str, rule_class: RuleClass, metric: str, threshold: float, within: float
 ) -> Rule:
-    rule = _rule(name, rule_class, metric, threshold, 0.0, "events")
+    rule = _rule(name, rule_class, metric, threshold, 0.0, unit="events")
     return rule.model_copy(update={"comparison": ">=", "within_seconds": within})
 
 
 _CRITICAL, _WARNING, _INVESTIGATE = RuleClass.CRITICAL, RuleClass.WARNING, RuleClass.INVESTIGATE
 
 DEFAULT_RULES: tuple[Rule, ...] = (
-    _rule("error_rate_critical", _CRITICAL, ERROR_RATE, 0.05, 60, "share"),
-    _rule("response_time_critical", _CRITICAL, RESPONSE_TIME_P95, 10_000, 180, "ms"),
+    _rule("error_rate_critical", _CRITICAL, ERROR_RATE, 0.05, 60),
+    _rule("response_time_critical", _CRITICAL, RESPONSE_TIME_P95, 10_000, 180, unit="ms"),
     # Sustained for 0 s: one is enough. It is remembered for an hour, so that a restart of
     # everything between the event and the decision forgets nothing.
     _counted("data_corruption", _CRITICAL, DATA_CORRUPTION, 1, 3600),
-    _rule("auth_failure_critical", _CRITICAL, AUTH_FAILURE_RATE, 0.1, 120, "share"),
-    _rule("components_down", _CRITICAL, COMPONENTS_DOWN, 0.5, 30, "share"),
-    _rule("response_time_warning", _WARNING, RESPONSE_TIME_P95, 2_000, 600, "ms"),
-    _rule("error_rate_warning", _WARNING, ERROR_RATE, 0.02, 300, "share"),
-    _rule("resource_utilisation", _WARNING, RESOURCE_UTILISATION, 0.9, 600, "share"),
+    _rule("auth_failure_critical", _CRITICAL, AUTH_FAILURE_RATE, 0.1, 120),
+    _rule("components_down", _CRITICAL, COMPONENTS_DOWN, 0.5, 30),
+    _rule("response_time_warning", _WARNING, RESPONSE_TIME_P95, 2_000, 600, unit="ms"),
+    _rule("error_rate_warning", _WARNING, ERROR_RATE, 0.02, 300),
+    _rule("resource_utilisation", _WARNING, RESOURCE_UTILISATION, 0.9, 600),
     _counted("customer_complaints", _WARNING, CUSTOMER_COMPLAINTS, 5, 1800),
-    _rule("response_time_investigate", _INVESTIGATE, RESPONSE_TIME_P95, 1_500, 1200, "ms"),
-    _rule("error_rate_investigate", _INVESTIGATE, ERROR_RATE, 0.01, 600, "share"),
-    _rule("unusual_pattern", _INVESTIGATE, ANOMALY_SCORE, 1.0, 0, "").model_copy(
+    _rule("response_time_investigate", _INVESTIGATE, RESPONSE_TIME_P95, 1_500, 1200, unit="ms"),
+    _rule("error_rate_investigate", _INVESTIGATE, ERROR_RATE, 0.01, 600),
+    _rule("unusual_pattern", _INVESTIGATE, ANOMALY_SCORE, 1.0, 0, unit="").model_copy(
         update={"comparison": ">="}
     ),
 )

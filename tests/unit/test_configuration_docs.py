@@ -18,7 +18,13 @@ ROWS = {
     match.group(1): match.group(0)
     for match in re.finditer(r"^\| `([^`]+)` \|.*$", PAGE, re.MULTILINE)
 }
-PLACEHOLDERS = {"routes": "<service>", "levels": "<level>", "notifications": "<name>"}
+PLACEHOLDERS = {
+    "routes": "<service>",
+    "levels": "<level>",
+    "notifications": "<name>",
+    "rules": "<rule>",
+    "queries": "<metric>",
+}
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
