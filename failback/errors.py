@@ -108,6 +108,10 @@ class AuditError(FailbackError):
     """An entry cannot be written, or what should be an audit log is none."""
 
 
+class WebhookError(FailbackError):
+    """A body is not what its sender's webhooks look like; nothing of it was taken."""
+
+
 class BalancerError(FailbackError):
     """The balancer answered and refused, or lacks a backend, server or map."""
 
