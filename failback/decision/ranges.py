@@ -14,9 +14,11 @@ NEWEST_SECONDS = 60.0
 """How far back is looked for the newest sample, where a rule asks about nothing but that."""
 _MARGIN_STEPS = 2
 """Read before the longest sustained time, so that one missing sample at its start is bridged."""
-_MOST_POINTS = 2_000
+_MANY_POINTS = 2_000
 """Of one range; sustained times without a useful common divisor get a step that misses some of
 their starts."""
+_MOST_POINTS = 10_000
+"""Of one range; a store gives no more. The shortest times may be too short to be judged then."""
 
 
 class RangeRead(Payload):
@@ -66,4 +68,6 @@ def step_for(sustained: Iterable[float]) -> float:
     if common <= 0:
         return coarsest
     step = common / math.ceil(common / coarsest - 1e-9)
-    return step if max(times) / step <= _MOST_POINTS else coarsest
+    if max(times) / step <= _MANY_POINTS:
+        return step
+    return max(coarsest, max(times) / _MOST_POINTS)
