@@ -1,0 +1,1 @@
+"""What an approval is bound to, and how a person gives one by a link."""

@@ -1,0 +1,166 @@
+"""What is done about a decision: mode, guards, and what goes on already. Pure."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from failback.decision.evaluate import DECISION_RANKS
+from failback.models.common import Level, Side
+from failback.models.decision import Assessment, DecisionKind, Mode, RuleVerdict
+from failback.models.responses import (
+    Action,
+    ActionKind,
+    Handling,
+    ResponsePolicy,
+    ResponseState,
+    RollbackSurvey,
+)
+
+_IMMEDIATE = DecisionKind.IMMEDIATE_ROLLBACK
+
+
+def fired(assessment: Assessment) -> tuple[str, ...]:
+    """The names of the rules that fired, gravest first."""
+    return tuple(
+        reading.rule.name for reading in assessment.readings if reading.verdict is RuleVerdict.FIRED
+    )
+
+
+def digest(assessment: Assessment) -> str:
+    """One text for decisions that stand on the same rules, whatever their numbers are now."""
+    winner = fired(assessment)[:1] if assessment.basis == "metrics" else ()
+    parts = (assessment.decision.value, str(assessment.level), assessment.basis, *winner)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def act_on(
+    assessment: Assessment,
+    policy: ResponsePolicy,
+    survey: RollbackSurvey,
+    state: ResponseState,
+    at: datetime,
+) -> Action:
+    """What is to be done about a decision.
+
+    Args:
+        assessment: the decision.
+        policy: how far failback may go by itself.
+        survey: which rollback there is, and where traffic goes.
+        state: what was done before.
+        at: now.
+    """
+    decision = assessment.decision
+    if decision is DecisionKind.CONTINUE_MIGRATION:
+        return Action(kind=ActionKind.NOTHING, why="nothing is to be done")
+    if policy.mode is Mode.OBSERVE:
+        return Action(kind=ActionKind.OBSERVE, why="mode observe: only recorded")
+    if policy.mode is Mode.RECOMMEND:
+        return Action(kind=ActionKind.RECOMMEND, why="mode recommend: people are told")
+    if decision is DecisionKind.PAUSE_AND_INVESTIGATE:
+        return _investigate(survey, state)
+    if survey.running:
+        return _beside(assessment, policy, survey, state, at)
+    if survey.live is Side.SOURCE:
+        return Action(
+            kind=ActionKind.RECOMMEND,
+            why="the source serves already: a rollback has nothing to move",
+        )
+    return _start(assessment, policy, survey, state, at)
+
+
+def _investigate(survey: RollbackSurvey, state: ResponseState) -> Action:
+    if survey.running:
+        return Action(kind=ActionKind.JOIN, why=f"rollback {survey.rollback_id} runs already")
+    if state.investigation is not None:
+        return Action(
+            kind=ActionKind.NOTHING,
+            why=f"investigation {state.investigation.investigation_id} is open already",
+        )
+    if state.acknowledged is not None:
+        return Action(kind=ActionKind.NOTHING, why="a person has looked into it already")
+    return Action(kind=ActionKind.INVESTIGATE, why="migration activities are paused")
+
+
+def _beside(
+    assessment: Assessment,
+    policy: ResponsePolicy,
+    survey: RollbackSurvey,
+    state: ResponseState,
+    at: datetime,
+) -> Action:
+    """A rollback runs: it is joined, or told to wait for nobody."""
+    running = f"rollback {survey.rollback_id} runs already"
+    wanted = assessment.decision is _IMMEDIATE and policy.mode is Mode.AUTOMATIC
+    if not wanted or survey.level is Level.TRAFFIC or _was_escalated(state.handling, survey):
+        return Action(kind=ActionKind.JOIN, why=running)
+    guard = _flaps(policy, state.automatic, at)
+    if guard:
+        return Action(kind=ActionKind.JOIN, why=f"{running}; {guard}")
+    return Action(kind=ActionKind.ESCALATE, why=f"{running}, and is to wait for nobody")
+
+
+def _was_escalated(handling: Handling | None, survey: RollbackSurvey) -> bool:
+    return (
+        handling is not None and handling.rollback_id == survey.rollback_id and handling.escalated
+    )
+
+
+def _start(
+    assessment: Assessment,
+    policy: ResponsePolicy,
+    survey: RollbackSurvey,
+    state: ResponseState,
+    at: datetime,
+) -> Action:
+    if assessment.decision is not _IMMEDIATE:
+        why = "people decide about it"
+    elif policy.mode is not Mode.AUTOMATIC:
+        why = f"mode {policy.mode.value}: people decide about every rollback"
+    elif assessment.level != Level.TRAFFIC:
+        why = f"level {assessment.level} is never started by nobody"
+    else:
+        why = _cools(policy, survey, at) or _flaps(policy, state.automatic, at)
+        if not why:
+            return Action(kind=ActionKind.ROLL_BACK, why="mode automatic: nobody is asked")
+    if _declined(assessment.decision, policy, survey, state, at):
+        return Action(
+            kind=ActionKind.NOTHING,
+            why=f"rollback {survey.rollback_id} was asked for, and people did not want it",
+        )
+    return Action(kind=ActionKind.ASK, why=why)
+
+
+def _cools(policy: ResponsePolicy, survey: RollbackSurvey, at: datetime) -> str:
+    """Why a rollback that ended lately forbids an automatic one; empty where none does."""
+    if not survey.acted or survey.ended_at is None:
+        return ""
+    ready = survey.ended_at + timedelta(seconds=policy.cool_down_seconds)
+    if at >= ready:
+        return ""
+    return f"rollback {survey.rollback_id} ended lately: cool-down until {ready:%H:%M:%S} UTC"
+
+
+def _flaps(policy: ResponsePolicy, automatic: Sequence[datetime], at: datetime) -> str:
+    """Why there were enough automatic rollbacks; empty where there were not."""
+    since = at - timedelta(seconds=policy.automatic_within_seconds)
+    count = sum(1 for started in automatic if started > since)
+    if count < policy.automatic_at_most:
+        return ""
+    return (
+        f"{count} automatic rollbacks within {policy.automatic_within_seconds:g} s: "
+        f"at most {policy.automatic_at_most} are allowed"
+    )
+
+
+def _declined(
+    decision: DecisionKind,
+    policy: ResponsePolicy,
+    survey: RollbackSurvey,
+    state: ResponseState,
+    at: datetime,
+) -> bool:
+    """Whether people were asked the same lately, and said no or nothing."""
+    if survey.phase is None or survey.acted or survey.ended_at is None or state.asked is None:
+        return False
+    lately = at < survey.ended_at + timedelta(seconds=policy.cool_down_seconds)
+    return lately and DECISION_RANKS[decision] <= DECISION_RANKS[state.asked]
