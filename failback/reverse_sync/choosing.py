@@ -33,6 +33,10 @@ class Choice:
     """`slot`, `changelog` or `none`: how its own changes are found once it takes writes."""
     why: str
     warnings: tuple[str, ...] = ()
+    cures: tuple[str, ...] = ()
+    """What to run so that a better way could be chosen on the sender; empty where there is none."""
+    receiver_cures: tuple[str, ...] = ()
+    """The same on the receiver."""
 
 
 def choose(
@@ -72,14 +76,23 @@ def choose(
         better = CAPTURE_WAYS[: CAPTURE_WAYS.index(way)]
         reasons = "; ".join(lack.what for name in better for lack in lacks[name])
         why = f"{_WHY[way]}; {reasons}" if reasons else _WHY[way]
-    receiver, warnings = _receiving(connections[sending.other], sending.other, slots_needed)
+    receiver, warnings, receiver_cures = _receiving(
+        connections[sending.other], sending.other, slots_needed
+    )
     if way == DIFF:
         warnings.insert(
             0,
             "no change is captured: each batch reads both sides whole, and so does a rollback "
             "inside the fence",
         )
-    return Choice(way, receiver, why, tuple(warnings))
+    return Choice(
+        way,
+        receiver,
+        why,
+        tuple(warnings),
+        cures=_cures(lacks, way),
+        receiver_cures=receiver_cures,
+    )
 
 
 def _lacks(connection: Connection, side: Side, slots_needed: int) -> dict[str, list[Lack]]:
@@ -92,16 +105,23 @@ def _lacks(connection: Connection, side: Side, slots_needed: int) -> dict[str, l
 
 def _receiving(
     connection: Connection, side: Side, slots_needed: dict[Side, int]
-) -> tuple[str, list[str]]:
+) -> tuple[str, list[str], tuple[str, ...]]:
     lacks = _lacks(connection, side, slots_needed[side])
     if not lacks[SLOT]:
-        return SLOT, []
+        return SLOT, [], ()
     what = "; ".join(lack.what for lack in lacks[SLOT])
     if not lacks[CHANGELOG]:
-        return CHANGELOG, [f"the {side.value}'s own changes are found by a changelog: {what}"]
+        warning = f"the {side.value}'s own changes are found by a changelog: {what}"
+        return CHANGELOG, [warning], _cures(lacks, CHANGELOG)
     what += "; " + "; ".join(lack.what for lack in lacks[CHANGELOG])
     warning = (
         f"the {side.value}'s own changes cannot be found, so every late row that differs will be "
         f"parked as a conflict: {what}"
     )
-    return NONE, [warning]
+    return NONE, [warning], _cures(lacks, DIFF)
+
+
+def _cures(lacks: dict[str, list[Lack]], way: str) -> tuple[str, ...]:
+    """What would have to be run for each way that is better than this one."""
+    better = CAPTURE_WAYS[: CAPTURE_WAYS.index(way)]
+    return tuple(dict.fromkeys(lack.cure for name in better for lack in lacks[name]))

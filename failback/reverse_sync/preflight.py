@@ -126,20 +126,7 @@ def examine(
             "`failback reprotect` carries the other side's changes here until the next attempt; "
             f"`failback fence lift {direction.sender.value}` makes it live again.",
         )
-    try:
-        held: StreamPosition | None = position.read(receiver, direction)
-    except NotArmedError:
-        held = None
-    choice = choosing.choose(
-        sides,
-        direction.sender,
-        asked=capture,
-        before=None if held is None else held.capture,
-        slots_needed={
-            side: int(_slot(connection, settings.object_name) is None)
-            for side, connection in sides.items()
-        },
-    )
+    held, choice = chosen(settings, sides, capture)
     known: frozenset[str] = frozenset()
     if held is not None:
         # A table that was made anew since is captured no more, and has no history.
@@ -159,6 +146,38 @@ def examine(
         kept=tuple(t for t in others if t.qualified in known and t.qualified not in lost),
         refused=tuple(table for table in others if table.owned),
     )
+
+
+def chosen(
+    settings: SyncSettings, sides: dict[Side, Connection], asked: str | None = None
+) -> tuple[StreamPosition | None, Choice]:
+    """The position that is held, None where nothing is armed, and the way of capture. Reads only.
+
+    Args:
+        settings: with the direction in force.
+        sides: a session in autocommit mode on each side.
+        asked: the way that is asked for; None picks the best that is allowed.
+
+    Raises:
+        ConfigurationError: there is no such way of capture.
+        MissingRightError: the way that was asked for needs something that is missing.
+    """
+    direction = settings.direction
+    try:
+        held: StreamPosition | None = position.read(sides[direction.receiver], direction)
+    except NotArmedError:
+        held = None
+    choice = choosing.choose(
+        sides,
+        direction.sender,
+        asked=asked,
+        before=None if held is None else held.capture,
+        slots_needed={
+            side: int(_slot(connection, settings.object_name) is None)
+            for side, connection in sides.items()
+        },
+    )
+    return held, choice
 
 
 def _captured(

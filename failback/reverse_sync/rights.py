@@ -15,7 +15,8 @@ from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.statements import statement
 
-_OLDEST = 140_000
+OLDEST = 140_000
+"""Servers before this version are refused."""
 _COLUMN_LISTS = 150_000
 
 
@@ -26,7 +27,24 @@ class Lack(NamedTuple):
     cure: str
 
 
-def _facts(connection: Connection) -> tuple[Any, ...] | None:
+class Facts(NamedTuple):
+    """What a server tells of itself and the current role."""
+
+    version: int
+    """As in `server_version_num`."""
+    wal_level: str
+    replication: bool
+    """Whether the role may use replication slots."""
+    may_create: bool
+    """Whether the role may make a schema in the database."""
+    may_replicate: bool
+    """Whether the role may set session_replication_role."""
+    free_slots: int
+    subscriptions: list[str]
+    """Enabled ones of this database."""
+
+
+def facts(connection: Connection) -> Facts | None:
     """What the server tells of itself and the current role; None where there is no such role."""
     # Before 15 a right to set a parameter could not be granted.
     may_set = (
@@ -35,27 +53,27 @@ def _facts(connection: Connection) -> tuple[Any, ...] | None:
         else "r.rolsuper"
     )
     query = sql.SQL(statement("rights_server")).format(may_set=sql.SQL(may_set))
-    return connection.execute(query).fetchone()
+    row: tuple[Any, ...] | None = connection.execute(query).fetchone()
+    return None if row is None else Facts(*row)
 
 
 def server_lacks(connection: Connection, side: Side, direction: Direction) -> list[Lack]:
     """What the server and failback's role on it do not allow, however changes are captured."""
-    if connection.info.server_version < _OLDEST:
+    if connection.info.server_version < OLDEST:
         # Nothing else is asked of it: it may not know the question.
         return [
             Lack(
                 f"the {side.value} is PostgreSQL {connection.info.server_version // 10_000}, "
                 "which is too old",
-                f"Upgrade it to {_OLDEST // 10_000} or later",
+                f"Upgrade it to {OLDEST // 10_000} or later",
             )
         ]
-    row = _facts(connection)
-    if row is None:
+    told = facts(connection)
+    if told is None:
         return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
-    _, _, _, may_create, may_replicate, _, _ = row
     user = connection.info.user
     lacks = []
-    if not may_create:
+    if not told.may_create:
         database = connection.info.dbname
         lacks.append(
             Lack(
@@ -63,7 +81,7 @@ def server_lacks(connection: Connection, side: Side, direction: Direction) -> li
                 f"On the {side.value} run GRANT CREATE ON DATABASE {database} TO {user}",
             )
         )
-    if not may_replicate and side is direction.receiver:
+    if not told.may_replicate and side is direction.receiver:
         lacks.append(
             Lack(
                 f"{user} may not set session_replication_role on the {side.value}",
@@ -82,34 +100,34 @@ def slot_lacks(connection: Connection, side: Side, *, slots_needed: int) -> list
         side: for messages.
         slots_needed: how many slots have yet to be made.
     """
-    row = _facts(connection)
-    if row is None:
+    told = facts(connection)
+    if told is None:
         return [Lack(f"the current role of the {side.value} does not exist", "Connect again")]
-    version, wal_level, replication, _, _, free_slots, _ = row
     user = connection.info.user
     lacks = []
-    if version < _COLUMN_LISTS:
+    if told.version < _COLUMN_LISTS:
         lacks.append(
             Lack(
-                f"the {side.value} is PostgreSQL {version // 10_000}, which publishes no columns",
+                f"the {side.value} is PostgreSQL {told.version // 10_000}, which publishes no "
+                "columns",
                 "Upgrade it to 15 or later",
             )
         )
-    if wal_level != "logical":
+    if told.wal_level != "logical":
         lacks.append(
             Lack(
-                f"wal_level of the {side.value} is {wal_level}",
+                f"wal_level of the {side.value} is {told.wal_level}",
                 f"On the {side.value} run ALTER SYSTEM SET wal_level = logical, and restart it",
             )
         )
-    if not replication:
+    if not told.replication:
         lacks.append(
             Lack(
                 f"{user} may not replicate on the {side.value}",
                 f"On the {side.value} run ALTER ROLE {user} REPLICATION",
             )
         )
-    if free_slots < slots_needed:
+    if told.free_slots < slots_needed:
         lacks.append(
             Lack(
                 f"all replication slots of the {side.value} are taken",
@@ -124,13 +142,13 @@ def changelog_lacks(connection: Connection, side: Side) -> list[Lack]:
 
     That failback owns the tables is checked for the fence's triggers already.
     """
-    row = _facts(connection)
-    if row is None or not row[6]:
+    told = facts(connection)
+    if told is None or not told.subscriptions:
         return []
     return [
         Lack(
-            f"the {side.value} subscribes to {', '.join(row[6])}, whose apply workers fire no "
-            "statement triggers",
+            f"the {side.value} subscribes to {', '.join(told.subscriptions)}, whose apply workers "
+            "fire no statement triggers",
             f"On the {side.value} run ALTER SUBSCRIPTION … DISABLE, or let a slot capture",
         )
     ]

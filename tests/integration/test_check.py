@@ -9,6 +9,7 @@ import dns.query
 import psycopg
 import pytest
 
+from failback.cli.readiness.capture import examine_capture
 from failback.cli.readiness.databases import examine_database
 from failback.cli.readiness.findings import Answer, Finding
 from failback.cli.readiness.names import examine_names
@@ -19,6 +20,7 @@ from failback.lab.names import KEY_NAME, NameServer, knot_program, name_server
 from failback.lab.processes import free_port
 from failback.models.common import Side
 from failback.providers.compose import compose
+from failback.reverse_sync import rights
 
 pytestmark = pytest.mark.servers
 
@@ -63,7 +65,7 @@ def sides(databases: DatabasePair) -> Estate:
 def test_database_as_the_lab_sets_it_up_then_every_answer_is_yes(side: Side, sides: Estate) -> None:
     findings = examine_database(sides, side)
     assert set(answers(findings).values()) == {Answer.YES}, findings
-    assert len(findings) > 8
+    assert len(findings) >= 8
 
 
 def test_database_with_tables_that_cannot_be_captured_then_each_is_named_with_a_cure(
@@ -120,6 +122,84 @@ def test_database_with_a_wrong_password_then_the_answer_is_no_without_the_secret
 def test_database_that_is_away_then_the_answer_is_no_and_the_rest_unknown() -> None:
     findings = examine_database(estate(), Side.SOURCE)
     assert [finding.answer for finding in findings] == [Answer.NO, Answer.UNKNOWN]
+
+
+def test_capture_as_the_lab_sets_it_up_then_a_slot_on_either_side(sides: Estate) -> None:
+    findings = examine_capture(sides)
+    assert set(answers(findings).values()) == {Answer.YES}, findings
+    captured, own = findings
+    assert (captured.question, own.detail) == ("changes of the target can be captured", "slot")
+    assert captured.detail.startswith("slot: logical decoding")
+
+
+def test_capture_without_a_right_for_slots_then_the_changelog_and_why_and_how_to_have_better(
+    sides: Estate, databases: DatabasePair
+) -> None:
+    with psycopg.connect(databases.target_admin_dsn, autocommit=True) as admin:
+        admin.execute("ALTER ROLE failback NOREPLICATION")
+        try:
+            captured, _ = examine_capture(sides)
+        finally:
+            admin.execute("ALTER ROLE failback REPLICATION")
+    assert captured.answer is Answer.YES
+    assert captured.detail.startswith("changelog: triggers")
+    assert "failback may not replicate on the target" in captured.detail
+    assert "ALTER ROLE failback REPLICATION" in captured.detail
+
+
+def test_server_before_15_when_checked_then_nothing_is_refused_and_the_changelog_is_chosen(
+    sides: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights, "_COLUMN_LISTS", 190_000)
+    captured, own = examine_capture(sides)
+    assert (captured.answer, own.answer) == (Answer.YES, Answer.YES)
+    assert "the target is PostgreSQL 18, which publishes no columns" in captured.detail
+    assert own.detail.startswith("changelog: ")
+    monkeypatch.setattr(rights, "OLDEST", 190_000)
+    too_old = examine_database(sides, Side.TARGET)
+    assert [one.answer for one in too_old] == [Answer.YES, Answer.NO, Answer.UNKNOWN]
+    assert "PostgreSQL 19" in too_old[1].cure
+
+
+def test_capture_where_nothing_can_capture_then_it_is_not_known_to_be_fine_and_says_what_to_run(
+    sides: Estate, databases: DatabasePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights, "_COLUMN_LISTS", 190_000)
+    with psycopg.connect(databases.target_admin_dsn, autocommit=True) as admin:
+        admin.execute(
+            "CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p"
+            " WITH (connect = false)"
+        )
+        admin.execute("ALTER SUBSCRIPTION feed SET (slot_name = NONE)")
+        admin.execute("UPDATE pg_subscription SET subenabled = true WHERE subname = 'feed'")
+        try:
+            captured, _ = examine_capture(sides)
+        finally:
+            admin.execute("UPDATE pg_subscription SET subenabled = false WHERE subname = 'feed'")
+            admin.execute("DROP SUBSCRIPTION feed")
+    assert captured.answer is Answer.UNKNOWN
+    assert captured.detail.startswith("diff: nothing is captured")
+    assert "ALTER SUBSCRIPTION … DISABLE" in captured.cure
+
+
+def test_capture_where_a_side_is_away_then_it_is_unknown_which() -> None:
+    (finding,) = examine_capture(estate())
+    assert finding.answer is Answer.UNKNOWN
+    assert finding.detail == "the source was not reached"
+
+
+def test_role_that_only_reprotecting_would_need_a_right_of_then_the_sender_is_not_refused(
+    sides: Estate, databases: DatabasePair
+) -> None:
+    question = "the role may set session_replication_role"
+    with psycopg.connect(databases.target_admin_dsn, autocommit=True) as admin:
+        admin.execute("REVOKE SET ON PARAMETER session_replication_role FROM failback")
+        try:
+            finding = named(examine_database(sides, Side.TARGET), question)
+        finally:
+            admin.execute("GRANT SET ON PARAMETER session_replication_role TO failback")
+    assert finding.answer is Answer.UNKNOWN
+    assert "reprotect" in finding.detail
 
 
 @pytest.fixture(params=["builtin", "knot"])

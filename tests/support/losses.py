@@ -52,11 +52,10 @@ def write_log(pair: Pair, mebibytes: int) -> None:
 
 
 @contextmanager
-def own_target(postgres_pair: PostgresPair, folder: Path) -> Iterator[Pair]:
-    """A pair whose target is a server of its own, to be broken."""
-    server = PostgresServer(
-        18, folder / "target", settings={"max_wal_size": "64MB", "min_wal_size": "32MB"}
-    )
+def own_target(postgres_pair: PostgresPair, folder: Path, **settings: str) -> Iterator[Pair]:
+    """A pair whose target is a server of its own, to be broken, with settings of its own."""
+    small = {"max_wal_size": "64MB", "min_wal_size": "32MB"}
+    server = PostgresServer(18, folder / "target", settings={**small, **settings})
     pair = DatabasePair("broken", PostgresPair(postgres_pair.source, server), _PASSWORD)
     try:
         server.start()

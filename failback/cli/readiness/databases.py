@@ -1,4 +1,4 @@
-"""Questions about the two databases: reach, rights, log level, tables and their keys."""
+"""Questions about each of the two databases: reach, rights, tables and their keys."""
 
 import psycopg
 
@@ -6,20 +6,10 @@ from failback.cli.readiness.findings import Finding, Part
 from failback.config import Estate
 from failback.errors import FailbackError
 from failback.models.common import Side
-from failback.reverse_sync import matching, wal_limit
+from failback.reverse_sync import matching, rights, turning, wal_limit
 from failback.reverse_sync.catalogue import Table, read_tables
 from failback.reverse_sync.connections import Connection, Servers
 from failback.reverse_sync.settings import SyncSettings
-
-MINIMUM_VERSION = 150_000
-"""Column lists of publications begin with PostgreSQL 15."""
-
-_ROLE = """
-SELECT current_user, rolreplication OR rolsuper, rolsuper,
-       has_database_privilege(current_database(), 'CREATE'),
-       coalesce(has_parameter_privilege('session_replication_role', 'SET'), rolsuper)
-FROM pg_roles WHERE rolname = current_user
-"""
 
 
 def examine_database(estate: Estate, side: Side) -> list[Finding]:
@@ -41,8 +31,10 @@ def examine_database(estate: Estate, side: Side) -> list[Finding]:
         try:
             version = connection.execute("SHOW server_version").fetchone()
             part.say(reached, True, f"PostgreSQL {version[0] if version else ''}")
-            _examine_server(part, connection)
-            _examine_role(part, connection)
+            if not _examine_server(part, connection):
+                part.skip("rights and tables", "the server is too old to be asked")
+                return part.findings
+            _examine_role(part, connection, side)
             _examine_slots(part, connection, estate)
             _examine_tables(part, connection, estate, side)
         except FailbackError as error:
@@ -52,50 +44,39 @@ def examine_database(estate: Estate, side: Side) -> list[Finding]:
     return part.findings
 
 
-def _examine_server(part: Part, connection: Connection) -> None:
+def _examine_server(part: Part, connection: Connection) -> bool:
+    """Whether the server is new enough for the questions that follow."""
     number = connection.info.server_version
-    part.say(
-        "the version can capture keys only",
-        number >= MINIMUM_VERSION,
+    return part.say(
+        f"the version is {rights.OLDEST // 10_000} or later",
+        number >= rights.OLDEST,
         str(number // 10_000),
-        "Upgrade the server to PostgreSQL 15 or newer.",
+        f"Upgrade the server to PostgreSQL {rights.OLDEST // 10_000} or newer.",
     )
-    for name, wanted, cure in (
-        ("wal_level", "logical", "Set wal_level = logical and restart the server."),
-        ("max_replication_slots", "1", "Raise max_replication_slots and restart the server."),
-        ("max_wal_senders", "1", "Raise max_wal_senders and restart the server."),
-    ):
-        row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
-        found = str(row[0]) if row else ""
-        fine = found == wanted if name == "wal_level" else int(found) >= int(wanted)
-        part.say(f"{name} is {'at least ' if wanted.isdigit() else ''}{wanted}", fine, found, cure)
 
 
-def _examine_role(part: Part, connection: Connection) -> None:
-    row = connection.execute(_ROLE).fetchone()
-    if row is None:
+def _examine_role(part: Part, connection: Connection, side: Side) -> None:
+    told = rights.facts(connection)
+    if told is None:
         part.skip("the role's rights", "the role is not in pg_roles")
         return
-    user, replication, superuser, create, replica = row
-    part.say(
-        "the role may use replication slots",
-        replication,
-        user,
-        f'ALTER ROLE "{user}" REPLICATION;',
-    )
+    user = connection.info.user
     part.say(
         "the role may make a schema",
-        create,
+        told.may_create,
         user,
         f'GRANT CREATE ON DATABASE "{connection.info.dbname}" TO "{user}";',
     )
+    _, direction = turning.told_by(connection)
+    needed = told.may_replicate or side is direction.receiver
     part.say(
         "the role may set session_replication_role",
-        replica,
-        user,
+        told.may_replicate if needed else None,
+        user if needed else f"{user}: only `failback reprotect` needs it here",
         f'GRANT SET ON PARAMETER session_replication_role TO "{user}"; (as a superuser)',
     )
-    if superuser:
+    row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    if row.fetchone() == (True,):
         part.say(
             "the role is no superuser",
             None,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 
+from failback.cli.readiness.capture import examine_capture
 from failback.cli.readiness.databases import examine_database
 from failback.cli.readiness.findings import CheckReport, Finding, Part
 from failback.cli.readiness.names import examine_names
@@ -28,6 +29,7 @@ async def examine(estate: Estate) -> CheckReport:
                 _bounded(side.value, asyncio.to_thread(examine_database, estate, side))
                 for side in Side
             ),
+            _bounded("capture", asyncio.to_thread(examine_capture, estate)),
             _bounded("balancer", examine_balancer(estate, ports.balancer)),
             _bounded("dns", examine_names(estate, ports.dns)),
             _bounded("service", examine_service(estate, ports.checks)),

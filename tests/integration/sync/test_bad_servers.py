@@ -12,10 +12,13 @@ import psycopg
 import pytest
 
 from failback.errors import MissingRightError, TableRefusedError, UnreachableError
+from failback.lab.databases import PostgresPair
 from failback.models.common import Outcome, Side
 from failback.reverse_sync import rights
 from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.engine import ReverseSync
+
+from support import losses
 
 pytestmark = pytest.mark.servers
 
@@ -29,9 +32,30 @@ def test_arm_when_a_server_is_too_old_then_it_is_refused_before_it_is_asked_for_
     pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair.both(BIG)
-    monkeypatch.setattr(rights, "_OLDEST", 170_000)
+    monkeypatch.setattr(rights, "OLDEST", 170_000)
     with pytest.raises(MissingRightError, match="the source is PostgreSQL 16, which is too old"):
         pair.engine().arm()
+
+
+def test_arm_when_a_slot_is_forced_without_the_log_for_it_then_the_setting_is_told_and_nothing_made(
+    postgres_pair: PostgresPair, tmp_path: Path
+) -> None:
+    with losses.own_target(postgres_pair, tmp_path, wal_level="replica") as pair:
+        pair.both(BIG)
+        engine = pair.engine()
+        with pytest.raises(MissingRightError, match="wal_level of the target is replica") as raised:
+            engine.arm(capture="slot")
+        assert "ALTER SYSTEM SET wal_level = logical, and restart it" in raised.value.cure
+        made = "SELECT count(*) FROM pg_namespace WHERE nspname = 'failback'"
+        assert [pair.rows(side, made) for side in Side] == [[(0,)], [(0,)]]
+
+        report = engine.arm()
+        assert (report.outcome, report.capture) == (Outcome.SUCCEEDED, "changelog"), report
+        assert "wal_level of the target is replica" in report.why
+        with pair.target() as target:
+            target.execute(ROWS)
+        assert engine.drain(30).outcome is Outcome.SUCCEEDED
+        pair.assert_equal()
 
 
 @pytest.mark.parametrize("side", Side)
