@@ -90,7 +90,9 @@ class Rollbacks:
         Raises:
             RollbackRunningError: the estate has one already; nothing was changed.
             ConfigurationError: the level does not exist.
+            SafetyRuleError: the estate is reprotected; nothing was changed.
         """
+        await self._may_start()
         request = await self._request(level, reason, requested_by)
         attributes = TypedSearchAttributes(
             [
@@ -120,6 +122,13 @@ class Rollbacks:
                 f"Rollback {request.rollback_id} has started, and no worker carries it out.",
                 "Start one with `failback worker`; the rollback then goes on by itself.",
             ) from error
+
+    async def _may_start(self) -> None:
+        """Refuse while the stream is turned round; a side that is down refuses nothing."""
+        from failback.reverse_sync.heading import may_roll_back  # noqa: PLC0415 - status is quick
+        from failback.reverse_sync.settings import SyncSettings  # noqa: PLC0415 - as above
+
+        await asyncio.to_thread(may_roll_back, SyncSettings.of(self._estate))
 
     async def _running_already(self) -> RollbackRunningError:
         """What stands in the way, as far as it is known without a worker."""

@@ -46,6 +46,11 @@ def test_reprotect_after_level_2_then_the_target_follows_the_live_source_and_nev
     report = lab.run("reprotect")
     assert (report["outcome"], report["direction"]) == ("succeeded", "source-to-target")
     assert report["continuous"]
+    error = lab.run("rollback", "start", "--level", "1", "--reason", "errors", code=1)["error"]
+    assert error["type"] == "SafetyRuleError"
+    assert "failback arm" in error["cure"]
+    (only,) = lab.run("rollback", "list")["rollbacks"]
+    assert only["rollback_id"] == started["rollback_id"]
     held = written(lab, "target")
     lab.until_acknowledged(40)
     until(lambda: written(lab, "target") > held, "the worker to carry the source's writes over")

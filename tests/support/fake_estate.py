@@ -32,8 +32,8 @@ def estate_of(name: str, address: str, **changes: object) -> Estate:
     document: dict[str, object] = {
         "estate": name,
         "temporal": {"address": address, "task_queue": f"queue-{name}"},
-        "source": {"dsn": "postgresql://unused"},
-        "target": {"dsn": "postgresql://unused"},
+        "source": {"dsn": "postgresql://127.0.0.1:1/unused"},
+        "target": {"dsn": "postgresql://127.0.0.1:1/unused"},
         "traffic": {
             "balancer": {"runtime_api": "tcp://127.0.0.1:1"},
             "routes": {backend: [{"backend": backend}] for backend in BACKENDS},

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from failback.models.common import Outcome, Side
 from failback.models.settling import ConflictChoice, Keep
 from failback.reverse_sync import arming, turning
 from failback.reverse_sync.engine import ReverseSync
+from failback.reverse_sync.heading import may_roll_back
 
 pytestmark = pytest.mark.servers
 
@@ -289,6 +291,24 @@ def test_turning_that_is_killed_then_one_side_takes_writes_and_repeating_complet
     assert other.drain(30).outcome is Outcome.SUCCEEDED
     pair.assert_equal()
     assert pair.rows(Side.SOURCE, "SELECT count(*) FROM failback.stream") == [(0,)]
+
+
+def test_rollback_when_the_stream_is_turned_round_then_refused_until_it_is_turned_back(
+    pair: Any, rolled_back: Callable[..., ReverseSync]
+) -> None:
+    engine = rolled_back()
+    may_roll_back(pair.settings)
+    engine.reprotect()
+    # One side that answers is enough, and where none does nothing stands in the way.
+    away = dict.fromkeys(("source_dsn", "target_dsn"), "host=127.0.0.1 port=1")
+    for missing in ({}, {"source_dsn": away["source_dsn"]}, {"target_dsn": away["target_dsn"]}):
+        with pytest.raises(SafetyRuleError, match="one_writer: the estate is repro") as raised:
+            may_roll_back(replace(pair.settings, **missing))
+        assert "failback arm" in raised.value.cure
+    may_roll_back(replace(pair.settings, **away))
+    cut_over(engine)
+    engine.arm()
+    may_roll_back(pair.settings)
 
 
 def test_reprotect_when_the_rollback_is_not_over_then_refused_with_the_rule(
