@@ -16,6 +16,7 @@ from failback.reverse_sync import (
     conflicts,
     fence,
     ledger,
+    overtaking,
     position,
     publication,
     slots,
@@ -179,7 +180,7 @@ def _capture(
         wanted = {*(table.qualified for table in plan.sent), CANARY}
         with receiver.transaction():
             position.take(receiver, wait_seconds=_WAIT_SECONDS, priority=True)
-            held, why = _healthy(settings, plan, sender)
+            held, why = _healthy(settings, plan, sender, receiver)
             lost = plan.held is not None and held is None
             unproven = wanted if lost else (wanted - known if plan.held is not None else set())
             if unproven:
@@ -244,7 +245,7 @@ def _give_back(settings: SyncSettings, plan: Plan, sender: Connection) -> None:
 
 
 def _healthy(
-    settings: SyncSettings, plan: Plan, sender: Connection
+    settings: SyncSettings, plan: Plan, sender: Connection, receiver: Connection
 ) -> tuple[StreamPosition | None, str]:
     """The position, if everything behind it is still told; and why a table would be unproven."""
     held, side = plan.held, settings.direction.sender.value
@@ -252,12 +253,13 @@ def _healthy(
         return None, ""
     if held.capture != plan.choice.sender:
         return None, f"changes were captured by {held.capture} before"
-    slot = capture.read_slot(sender, settings.object_name)
     try:
         if held.capture == SLOT:
-            capture.check_slot(slot, held, side)
+            held = overtaking.check_slot(
+                sender, held, side, lambda: position.read(receiver, settings.direction)
+            )
         else:
-            capture.check_history(slot, held, side)
+            capture.check_history(capture.read_slot(sender, held.slot), held, side)
         if held.capture == CHANGELOG:
             row = sender.execute("SELECT pg_current_snapshot()::text").fetchone()
             changelog.check(sender, held, Snapshot.parse(row[0] if row else ""), side)

@@ -3,7 +3,7 @@
 Changes when another figure of capture matters.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from failback.errors import FailbackError, SlotLostError
@@ -13,6 +13,8 @@ from failback.reverse_sync import (
     capture,
     changelog,
     changelog_triggers,
+    overtaking,
+    position,
     publication,
     wal_limit,
     ways,
@@ -51,7 +53,7 @@ def read(
     direction = settings.direction
     sender, receiver = sessions[direction.sender], sessions[direction.receiver]
     found = CaptureFigures()
-    _check(found, sender, held, direction.sender)
+    _check(found, sender, held, direction.sender, lambda: position.read(receiver, direction))
     _amounts(found, sender, held)
     _limits(found, settings, direction.sender, found.captured)
     if held.receiver_capture == ways.SLOT:
@@ -99,14 +101,19 @@ def uncaptured(
     ]
 
 
-def _check(found: CaptureFigures, sender: Connection, held: StreamPosition, side: Side) -> None:
+def _check(
+    found: CaptureFigures,
+    sender: Connection,
+    held: StreamPosition,
+    side: Side,
+    read_again: Callable[[], StreamPosition],
+) -> None:
     """Whether every change since the position is still told; if not, that is a problem."""
-    slot = capture.read_slot(sender, held.slot)
     try:
         if held.capture == ways.SLOT:
-            capture.check_slot(slot, held, side.value)
+            overtaking.check_slot(sender, held, side.value, read_again)
         else:
-            capture.check_history(slot, held, side.value)
+            capture.check_history(capture.read_slot(sender, held.slot), held, side.value)
         if held.capture == ways.CHANGELOG:
             row = sender.execute("SELECT pg_current_snapshot()::text").fetchone()
             snapshot = Snapshot.parse(row[0] if row else changelog.NOTHING)

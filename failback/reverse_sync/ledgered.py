@@ -14,6 +14,7 @@ later batch, and marked by it.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -122,6 +123,12 @@ class Ledgered:
         watchers = {side: sessions.watcher(side) for side in Side}
         tables = {side: self.prepared.tables[side] for side in Side}
 
+        def read_again() -> StreamPosition:
+            # In a session of its own: the receiver's watcher may be reading its slot.
+            session = sessions.servers.connect(direction.receiver, autocommit=True)
+            with closing(session), sessions.servers.explaining(direction.receiver):
+                return position.read(session, direction)
+
         def unapplied() -> Touched:
             session = watchers[direction.sender]
             with sessions.servers.explaining(direction.sender):
@@ -131,6 +138,7 @@ class Ledgered:
                     self.use.publication,
                     tables[direction.sender],
                     direction.sender.value,
+                    read_again=read_again,
                 )
 
         def foreign() -> Touched:

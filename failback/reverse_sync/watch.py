@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from failback.errors import SlotLostError
-from failback.reverse_sync import capture, ledger
+from failback.reverse_sync import capture, ledger, overtaking
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.digests import Key
@@ -54,10 +54,13 @@ def unapplied(
     publication: str,
     tables: Iterable[Table],
     side: str,
+    *,
+    read_again: Callable[[], StreamPosition],
 ) -> Touched:
     """What the sender has committed by now and the receiver does not hold.
 
-    Called after the snapshots to be compared were taken: what they see was committed by then.
+    Called after the snapshots to be compared were taken: what they see was committed by then. What
+    a batch has carried over since is not told: the receiver holds it by now.
 
     Args:
         session: in autocommit mode on the sender.
@@ -65,11 +68,12 @@ def unapplied(
         publication: the publication's name.
         tables: as the sender has them.
         side: the sender's name, for messages.
+        read_again: reads the position that is committed now.
 
     Raises:
         SlotLostError: the slot does not tell all of it.
     """
-    capture.check_slot(capture.read_slot(session, held.slot), held, side)
+    held = overtaking.check_slot(session, held, side, read_again)
     upto = _flushed(session)
     if upto <= held.lsn:
         return Touched()

@@ -1,6 +1,7 @@
 """The ledger between real servers: what it spares, what it notices, and what it never hides."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from failback.errors import NotArmedError
 from failback.models.common import Outcome, Side
 from failback.models.sync import VerifyReport
+from failback.reverse_sync import capture
+from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.engine import ReverseSync
 
 from .conftest import Pair
@@ -105,6 +108,44 @@ def test_chunk_when_a_batch_changed_it_is_read_again_and_no_other(
     # The first one recorded what it had read, so that a second one reads nothing.
     assert parts(report) == (dirty, chunks - dirty)
     assert parts(engine.verify()) == (0, chunks)
+
+
+def overtaken(monkeypatch: pytest.MonkeyPatch, engine: ReverseSync, pair: Pair) -> list[int]:
+    """Whoever looks at the slot finds that a batch has just moved it; counts the batches."""
+    looks: list[int] = []
+
+    def looked(session: Connection, name: str) -> capture.Slot:
+        if not looks:
+            looks.append(1)
+            pair.run(Side.TARGET, "UPDATE t SET v = v + 1 WHERE id = 4711")
+            assert engine.run_batch().keys == 1
+        return capture.read_slot(session, name)
+
+    seen = SimpleNamespace(read_slot=looked, check_slot=capture.check_slot)
+    monkeypatch.setattr("failback.reverse_sync.overtaking.capture", seen)
+    return looks
+
+
+def test_slot_when_a_batch_moves_it_after_the_position_was_read_then_it_is_not_taken_for_lost(
+    armed: Arm, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, other = armed(*TABLE), pair.engine()
+    chunks = kept(engine)
+    with monkeypatch.context() as patch:
+        batches = overtaken(patch, other, pair)
+        report = engine.verify()
+    assert (batches, report.outcome, report.detail) == ([1], Outcome.SUCCEEDED, "")
+    assert parts(report) == (0, chunks)
+    with monkeypatch.context() as patch:
+        batches = overtaken(patch, other, pair)
+        status = engine.status()
+    assert (batches, status.capture_lost, status.problems) == ([1], False, ())
+    with pair.admin(Side.TARGET) as admin:
+        admin.execute(
+            "SELECT pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())",
+            [pair.settings.object_name],
+        )
+    assert engine.status().capture_lost
 
 
 def test_table_when_truncated_is_read_whole(armed: Arm, pair: Pair) -> None:
