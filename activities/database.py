@@ -189,24 +189,46 @@ class DatabaseActivities:
             activity.logger.warning("the ledger was not kept: %s", error.cause)
             return
         meter = activity.metric_meter().with_additional_attributes({"estate": request.estate})
-        meter.create_gauge("failback_ledger_dirty_chunks").set(ledger.dirty)
-        meter.create_gauge("failback_ledger_clean_chunks").set(ledger.clean)
-        meter.create_gauge("failback_ledger_differing_chunks").set(ledger.differing)
+        meter.create_gauge(
+            "failback_ledger_dirty_chunks",
+            "Parts of tables that are not known to be equal, and would be read inside the fence.",
+        ).set(ledger.dirty)
+        meter.create_gauge(
+            "failback_ledger_clean_chunks",
+            "Parts of tables that both sides agreed on and nothing has changed since.",
+        ).set(ledger.clean)
+        meter.create_gauge(
+            "failback_ledger_differing_chunks",
+            "Parts that the last pass read and did not find equal.",
+        ).set(ledger.differing)
 
     def _publish(self, estate: str, batch: BatchReport) -> None:
         """The sync's figures as metrics of the worker."""
         meter = activity.metric_meter().with_additional_attributes({"estate": estate})
         if batch.skipped:
-            meter.create_counter("failback_sync_skipped_total").add(1)
+            meter.create_counter(
+                "failback_sync_skipped_total",
+                "Batches that stood aside because a rollback or a command held the stream.",
+            ).add(1)
             return
-        meter.create_counter("failback_sync_batches_total").add(1)
-        meter.create_counter("failback_sync_keys_total").add(batch.keys)
-        meter.create_gauge_float("failback_sync_lag_seconds").set(batch.lag_seconds)
-        meter.create_histogram_float("failback_sync_batch_seconds").record(batch.seconds)
+        meter.create_counter(
+            "failback_sync_batches_total",
+            "Batches of the continuous sync that were committed on the source.",
+        ).add(1)
+        meter.create_counter("failback_sync_keys_total", "Changed keys carried over.").add(
+            batch.keys
+        )
+        meter.create_gauge_float(
+            "failback_sync_lag_seconds",
+            "Age of the oldest change of the last batch when it was read.",
+        ).set(batch.lag_seconds)
+        meter.create_histogram_float(
+            "failback_sync_batch_seconds", "How long a batch took, reading included."
+        ).record(batch.seconds)
         if batch.caught_up:
-            meter.create_gauge_float("migration_last_sync_timestamp").set(
-                datetime.now(UTC).timestamp()
-            )
+            meter.create_gauge_float(
+                "migration_last_sync_timestamp", "When the source last had everything."
+            ).set(datetime.now(UTC).timestamp())
         self._publish_capture(estate)
 
     def _publish_capture(self, estate: str) -> None:
@@ -216,12 +238,26 @@ class DatabaseActivities:
             status = self._engine.status()
         except FailbackError:
             return
-        meter.create_gauge("failback_sync_retained_wal_bytes").set(status.retained_wal_bytes or 0)
-        meter.create_gauge("failback_sync_captured_bytes").set(status.captured_bytes or 0)
-        meter.create_gauge("failback_sync_capture_lost").set(int(status.capture_lost))
-        meter.create_gauge("failback_sync_over_limit").set(int(status.over_limit))
-        meter.create_gauge("failback_sync_at_risk_bytes").set(status.lag_bytes or 0)
-        meter.create_gauge("failback_sync_open_conflicts").set(status.open_conflicts)
+        meter.create_gauge(
+            "failback_sync_retained_wal_bytes", "Write-ahead log that the slot keeps on the target."
+        ).set(status.retained_wal_bytes or 0)
+        meter.create_gauge(
+            "failback_sync_captured_bytes",
+            "What capture keeps on the target's disk, whichever way.",
+        ).set(status.captured_bytes or 0)
+        meter.create_gauge("failback_sync_capture_lost", "1 where changes may be missing.").set(
+            int(status.capture_lost)
+        )
+        meter.create_gauge(
+            "failback_sync_over_limit", "1 where capture keeps more than data.max_retained_wal_mb."
+        ).set(int(status.over_limit))
+        meter.create_gauge(
+            "failback_sync_at_risk_bytes",
+            "Write-ahead log of the target that the source does not have yet.",
+        ).set(status.lag_bytes or 0)
+        meter.create_gauge(
+            "failback_sync_open_conflicts", "Parked conflicts that nobody has settled."
+        ).set(status.open_conflicts)
         if status.over_limit:
             activity.logger.warning("capture keeps more than data.max_retained_wal_mb allows")
 

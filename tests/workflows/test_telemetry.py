@@ -69,7 +69,7 @@ async def test_rollback_of_level_2_when_traced_then_it_is_one_trace_from_client_
         "RunWorkflow:TrafficRollback",
         "RunActivity:shift_weights",
         "RunActivity:point_names",
-        "RunActivity:notify",
+        "RunWorkflow:Notification",
     } <= inside
     outside = {name for name in found if name not in inside}
     assert outside == {"StartWorkflowUpdate:decide"}
@@ -204,6 +204,8 @@ async def test_sync_when_it_runs_then_its_figures_are_served_by_the_names_of_the
         "failback_sync_open_conflicts",
     ):
         assert value(lines, name, estate=estate) is not None, name
+        family = name.removesuffix("_count")
+        assert any(line.startswith(f"# HELP {family} ") and line.endswith(".") for line in lines)
 
 
 async def test_worker_when_it_has_metrics_then_temporals_own_are_served_too(
