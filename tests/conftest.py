@@ -1,6 +1,11 @@
-"""Servers and databases that tests of every kind ask for by name."""
+"""Servers and databases that tests of every kind ask for by name.
+
+Two processes may share the tests (`pytest -n 2`, as `make test` does): each has servers of its own,
+and ports from a range of its own.
+"""
 
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +22,16 @@ from failback.lab.databases import (
     prepare_roles,
 )
 from failback.lab.postgres import PostgresServer
+from failback.lab.processes import PORTS_VARIABLE
 from failback.models.common import Side
 
+_FIRST_PORT, _PORTS_EACH = 15_000, 4_000
+_AT_ONCE = {
+    # No test here takes the machine's power away, so nothing has to be on disk: a checkpoint, which
+    # every database that is dropped asks for, then costs a tenth.
+    "fsync": "off",
+    "full_page_writes": "off",
+}
 _PASSWORD = "test-only"
 _numbers = itertools.count(1)
 
@@ -27,8 +40,8 @@ _numbers = itertools.count(1)
 def _started(folder: Path, source: int, target: int) -> Iterator[PostgresPair]:
     """Servers of these major versions with the lab's roles, removed afterwards."""
     pair = PostgresPair(
-        source=PostgresServer(source, folder / "source"),
-        target=PostgresServer(target, folder / "target"),
+        source=PostgresServer(source, folder / "source", settings=_AT_ONCE),
+        target=PostgresServer(target, folder / "target", settings=_AT_ONCE),
     )
     try:
         for side in Side:
@@ -54,6 +67,14 @@ def _created(servers: PostgresPair) -> Iterator[DatabasePair]:
     finally:
         for side in made:
             drop_database(servers.server(side), pair.name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process that shares the tests ports that no other one takes."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker:
+        first = _FIRST_PORT + int(worker.removeprefix("gw")) % 4 * _PORTS_EACH
+        os.environ[PORTS_VARIABLE] = f"{first}-{first + _PORTS_EACH - 1}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -16,6 +16,8 @@ import psutil
 from failback.lab.accounts import Account
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
+PORTS_VARIABLE = "FAILBACK_LAB_PORTS"
+"""`FIRST-LAST`: which ports servers are given; programs with ranges of their own never meet."""
 # Below the range that Linux takes local ports of outgoing connections from: a server that is
 # restarted finds its port free.
 _PORTS = range(15_000, 32_000)
@@ -31,7 +33,7 @@ def free_port(*, datagram: bool = False) -> int:
     """
     kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM) if datagram else (socket.SOCK_STREAM,)
     for _ in range(1000):
-        port = random.choice(_PORTS)
+        port = random.choice(_ports())
         if all(port_is_free(port, kind) for kind in kinds):
             return port
     raise OSError("no free port found on 127.0.0.1")
@@ -49,6 +51,11 @@ def port_is_free(port: int, kind: int = socket.SOCK_STREAM) -> bool:
     return True
 
 
+def _ports() -> range:
+    first, _, last = os.environ.get(PORTS_VARIABLE, "").partition("-")
+    return range(int(first), int(last) + 1) if first and last else _PORTS
+
+
 class PortReservations:
     """Keeps ports from other labs until the servers that they are for listen on them.
 
@@ -64,7 +71,7 @@ class PortReservations:
         if wanted is not None and self._taken(wanted, again=True):
             return wanted
         for _ in range(1000):
-            port = random.choice(_PORTS)
+            port = random.choice(_ports())
             if port_is_free(port, socket.SOCK_DGRAM) and self._taken(port, again=False):
                 return port
         raise OSError("no free port found on 127.0.0.1")
