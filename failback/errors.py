@@ -112,6 +112,12 @@ class WebhookError(FailbackError):
     """A body is not what its sender's webhooks look like; nothing of it was taken."""
 
 
+class UndeliveredMessageError(FailbackError):
+    """A channel did not take a message."""
+
+    retryable = True
+
+
 class BalancerError(FailbackError):
     """The balancer answered and refused, or lacks a backend, server or map."""
 

@@ -26,6 +26,7 @@ from failback.ports import (
     ServiceChecks,
 )
 from workflows.data_sync_rollback import DataSyncRollback
+from workflows.notification import Notification
 from workflows.reverse_sync import ReverseSync
 from workflows.traffic_rollback import TrafficRollback
 
@@ -35,7 +36,7 @@ THREADS = 32
 _PASSED_THROUGH = ("failback", "activities", "pydantic", "pydantic_core", "annotated_types")
 """Modules that workflows share with the process: payloads and activity signatures."""
 
-WORKFLOWS: Sequence[type] = (TrafficRollback, DataSyncRollback, ReverseSync)
+WORKFLOWS: Sequence[type] = (TrafficRollback, DataSyncRollback, Notification, ReverseSync)
 """Every workflow type that a worker can run."""
 
 
@@ -59,7 +60,7 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     dns = DnsActivities(ports.dns)
     database = DatabaseActivities(ports.engine, ports.evidence)
     verification = VerificationActivities(ports.checks, ports.probe, ports.balancer, ports.engine)
-    notifications = NotificationActivities(ports.notifier)
+    notifications = NotificationActivities(ports.notifier, ports.audit)
     audit = AuditActivities(ports.audit)
     return [
         audit.record,
@@ -78,6 +79,8 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
         verification.check_service,
         verification.measure_availability,
         verification.confirm_source_live,
+        notifications.plan_delivery,
+        notifications.deliver,
         notifications.notify,
     ]
 

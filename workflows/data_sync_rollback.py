@@ -37,12 +37,13 @@ class DataSyncRollback(WriteGapWorkflow):
         try:
             return await self.undo.guard(self._plan())
         except asyncio.CancelledError:
-            self.cancelled()
+            await self.cancelled()
             raise
 
     async def _plan(self) -> RollbackResult:
         if not await self.approval_granted():
-            return self.result(success=False)
+            return await self.closed(success=False)
+        self.stakeholders.started()
         async with self.measuring_availability():
             try:
                 await self._catch_up()
@@ -57,7 +58,7 @@ class DataSyncRollback(WriteGapWorkflow):
             self.service_restored()
         if self.data_loss.tail == "pending":
             await self.drain_tail()
-        return self.result(success=self.error is None)
+        return await self.closed(success=self.error is None)
 
     async def _catch_up(self) -> None:
         """Drain while customers still write, so that the drain inside the gap is short."""

@@ -9,6 +9,15 @@ from temporalio.workflow import ActivityCancellationType
 _FOREVER = timedelta(days=365)
 
 
+class CourierOptions(TypedDict):
+    """Options of an activity that is tried anew for long, each try for a short time."""
+
+    schedule_to_close_timeout: timedelta
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+
+
 class LocalOptions(TypedDict):
     """Options of a local activity."""
 
@@ -44,6 +53,13 @@ _STUBBORN = RetryPolicy(
     maximum_interval=timedelta(seconds=5),
     maximum_attempts=6,
 )
+
+_UNDAUNTED = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=15),
+)
+"""Seven tries in the first half minute, within which stakeholders are to be told."""
 
 
 def switch(budget_seconds: float) -> LocalOptions:
@@ -89,11 +105,31 @@ def persistent() -> RemoteOptions:
     )
 
 
+def recorder() -> RemoteOptions:
+    """A small write that must not get lost, whenever its store is back."""
+    return RemoteOptions(
+        schedule_to_close_timeout=_FOREVER,
+        heartbeat_timeout=None,
+        retry_policy=_PATIENT,
+        cancellation_type=ActivityCancellationType.TRY_CANCEL,
+    )
+
+
 def courtesy(budget_seconds: float) -> RemoteOptions:
     """Work that nobody waits for when it fails, such as telling somebody."""
     return RemoteOptions(
         schedule_to_close_timeout=timedelta(seconds=budget_seconds),
         heartbeat_timeout=None,
         retry_policy=RetryPolicy(maximum_attempts=3),
+        cancellation_type=ActivityCancellationType.TRY_CANCEL,
+    )
+
+
+def courier(give_up_seconds: float) -> CourierOptions:
+    """Something that is brought to somebody who may not answer: many short tries."""
+    return CourierOptions(
+        schedule_to_close_timeout=timedelta(seconds=give_up_seconds),
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=_UNDAUNTED,
         cancellation_type=ActivityCancellationType.TRY_CANCEL,
     )

@@ -7,18 +7,13 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
-    from activities.notifications import NotificationActivities
     from activities.verification import VerificationActivities
     from failback.models.common import Outcome
-    from failback.models.requests import (
-        DrainRequest,
-        MeasureAvailabilityRequest,
-        NotifyRequest,
-    )
+    from failback.models.requests import DrainRequest, MeasureAvailabilityRequest
     from failback.models.rollback import (
         AvailabilityReport,
         DataLoss,
@@ -32,9 +27,9 @@ with workflow.unsafe.imports_passed_through():
         StepRecord,
     )
     from failback.models.sync import DrainReport, VerifyReport
-    from failback.models.traffic import CheckResult
 from workflows import options
 from workflows.approval import Approvals
+from workflows.stakeholders import Stakeholders
 from workflows.timeline import StepFailedError, Timeline
 from workflows.undo import UndoStack
 
@@ -58,6 +53,7 @@ class RollbackWorkflow:
             request.plan.budgets, request.level, self._tell, self.undo.checkpoint
         )
         self.approvals = Approvals(request.plan.approval, request.requested_by)
+        self.stakeholders = Stakeholders(request)
         self.phase = Phase.RUNNING
         self.asked_at = workflow.now()
         self.began_at = self.asked_at
@@ -154,10 +150,12 @@ class RollbackWorkflow:
         if self.request.is_child or self.request.dry_run or policy.quorum == 0:
             return True
         self._enter(Phase.WAITING_FOR_APPROVAL)
+        expires = timedelta(seconds=policy.expires_seconds)
+        self.stakeholders.approval_needed(workflow.now() + expires)
         try:
             await workflow.wait_condition(
                 lambda: self.approvals.granted or self.approvals.rejection is not None,
-                timeout=timedelta(seconds=policy.expires_seconds),
+                timeout=expires,
                 timeout_summary="approval expires",
             )
         except TimeoutError:
@@ -197,44 +195,24 @@ class RollbackWorkflow:
             return await handle
 
     async def notify_stakeholders(self, subject: str, text: str) -> None:
-        """Tell every configured channel; none of them can fail the rollback."""
+        """Tell people where the traffic is; no channel can fail or delay the rollback."""
         budget = self.timeline.budget("notify", 10.0)
         with contextlib.suppress(StepFailedError):
             async with self.timeline.step("notify", budget) as step:
-                told = await asyncio.gather(
-                    *(
-                        self._notify(channel, subject, text, budget)
-                        for channel in self.request.plan.stakeholders
-                    )
+                await self.stakeholders.moved(
+                    step,
+                    budget,
+                    subject,
+                    text,
+                    error=self.error is not None,
+                    final=not self.request.is_child and self.data_loss.tail != "pending",
                 )
-                deaf = [one for one in told if one.outcome is not Outcome.SUCCEEDED]
-                step.observed(
-                    Outcome.INCONCLUSIVE if deaf else Outcome.SUCCEEDED,
-                    "; ".join(f"{one.name}: {one.detail}" for one in deaf)
-                    or f"{len(told)} channels told",
-                )
-
-    async def _notify(self, channel: str, subject: str, text: str, budget: float) -> CheckResult:
-        try:
-            return await workflow.execute_activity_method(
-                NotificationActivities.notify,
-                NotifyRequest(
-                    rollback_id=self.request.rollback_id,
-                    step=f"notify/{channel}",
-                    channel=channel,
-                    subject=subject,
-                    text=text,
-                ),
-                **options.courtesy(budget),
-            )
-        except ActivityError as error:
-            return CheckResult(
-                name=channel, outcome=Outcome.FAILED, detail=str(error.cause or error)
-            )
 
     async def drain_tail(self) -> None:
         """Work until the source has everything, or a named operator accepts the rest."""
         self._enter(Phase.DRAINING_TAIL)
+        if self.error is not None:
+            self.stakeholders.failed_early(self.error)
         with contextlib.suppress(StepFailedError):
             async with self.timeline.step(
                 "drain_tail", self.timeline.budget("drain_tail", 300.0)
@@ -319,10 +297,22 @@ class RollbackWorkflow:
             self._enter(Phase.DONE if success else Phase.FAILED)
         return self.ended
 
-    def cancelled(self) -> None:
+    async def closed(self, *, success: bool) -> RollbackResult:
+        """The rollback's end: its result, told to people."""
+        result = self.result(success=success)
+        if self.phase is Phase.REJECTED:
+            self.stakeholders.withdrawn((self.error or "not approved").capitalize())
+        else:
+            self.stakeholders.ended(result)
+        await self.stakeholders.settled()
+        return result
+
+    async def cancelled(self) -> None:
         """The rollback was cancelled and undone."""
         self.error = "cancelled before traffic moved; the target serves as before"
         self._enter(Phase.CANCELLED)
+        self.stakeholders.withdrawn("Cancelled before traffic moved")
+        await self.stakeholders.settled()
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase

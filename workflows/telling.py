@@ -2,13 +2,19 @@
 
 from temporalio import workflow
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+from temporalio.workflow import (
+    ChildWorkflowCancellationType,
+    ChildWorkflowHandle,
+    ParentClosePolicy,
+)
 
 with workflow.unsafe.imports_passed_through():
     from temporalio.common import WorkflowIDReusePolicy
 
-    from failback.models.messages import Message
+    from failback.models.messages import DeliveryReport, Message
     from failback.temporal import ids
+
+Notified = ChildWorkflowHandle[object, DeliveryReport]
 
 
 async def tell(message: Message) -> None:
@@ -25,11 +31,17 @@ async def tell(message: Message) -> None:
     Args:
         message: without a secret in it; `key` unique for what happened.
     """
+    await notification(message)
+
+
+async def notification(message: Message) -> Notified | None:
+    """As `tell`, for a caller that may listen; None where the message was told before."""
     try:
-        await workflow.start_child_workflow(
+        return await workflow.start_child_workflow(
             "Notification",
             message,
             id=ids.notification_workflow(message.estate, message.key),
+            result_type=DeliveryReport,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             parent_close_policy=ParentClosePolicy.ABANDON,
             cancellation_type=ChildWorkflowCancellationType.ABANDON,
@@ -37,3 +49,4 @@ async def tell(message: Message) -> None:
         )
     except WorkflowAlreadyStartedError:
         workflow.logger.info("told before: %s", message.key)
+        return None

@@ -42,12 +42,13 @@ class TrafficRollback(WriteGapWorkflow):
         try:
             return await self.undo.guard(self._plan())
         except asyncio.CancelledError:
-            self.cancelled()
+            await self.cancelled()
             raise
 
     async def _plan(self) -> RollbackResult:
         if not await self.approval_granted():
-            return self.result(success=False)
+            return await self.closed(success=False)
+        self.stakeholders.started()
         async with self.measuring_availability():
             try:
                 await self._close_write_path()
@@ -61,7 +62,7 @@ class TrafficRollback(WriteGapWorkflow):
             await self.notify_stakeholders(*self._message())
         if not self.request.is_child and self.data_loss.tail == "pending":
             await self.drain_tail()
-        return self.result(success=self.error is None)
+        return await self.closed(success=self.error is None)
 
     # The write gap: hold, fence, drain, flip, open. Each is one small local activity.
 
@@ -262,7 +263,9 @@ class TrafficRollback(WriteGapWorkflow):
 
     def _message(self) -> tuple[str, str]:
         plan = self.request.plan
-        verdict = "failed over by force" if self.error else "is back on the source"
+        verdict = "is back on the source"
+        if self.error:
+            verdict = "failed over by force" if self.emergency_action else "was not moved"
         return (
             f"{plan.estate}: traffic {verdict}",
             (

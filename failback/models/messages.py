@@ -41,8 +41,33 @@ class MessageKind(StrEnum):
     ROLLBACK_WITHDRAWN = "ROLLBACK_WITHDRAWN"
     """Rejected, not approved in time, or cancelled: nothing has moved."""
     POST_MORTEM_DUE = "POST_MORTEM_DUE"
+    POST_MORTEM_COMPLETED = "POST_MORTEM_COMPLETED"
     TEST = "TEST"
     """A person tries a channel."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether what earlier messages of the same thread asked for is over."""
+        return self in _CLOSING
+
+    @property
+    def stage(self) -> int:
+        """Of two messages about one thing, the one with the higher stage says more."""
+        if self in (MessageKind.ROLLBACK_FAILED, *_CLOSING):
+            return 2
+        return int(self is MessageKind.TRAFFIC_RESTORED)
+
+    @property
+    def about_review(self) -> bool:
+        """Whether it is about a rollback's post-mortem, and not about the rollback."""
+        return self in (MessageKind.POST_MORTEM_DUE, MessageKind.POST_MORTEM_COMPLETED)
+
+
+_CLOSING = (
+    MessageKind.ROLLBACK_SUCCEEDED,
+    MessageKind.ROLLBACK_WITHDRAWN,
+    MessageKind.POST_MORTEM_COMPLETED,
+)
 
 
 class Message(Payload):
@@ -67,6 +92,14 @@ class Message(Payload):
     links: dict[str, str] = Field(default_factory=dict)
     """Text of a link and its address. A person's own signed approval link is no part of it: it
     is a secret, and is made where the message is delivered to that person's channel."""
+
+    @property
+    def thread(self) -> str:
+        """What the message belongs to: a rollback, its post-mortem, or itself alone."""
+        if not self.rollback_id:
+            return self.key
+        about_review = self.kind.about_review
+        return f"{self.rollback_id}/post-mortem" if about_review else self.rollback_id
 
 
 class Address(Payload):
@@ -113,3 +146,16 @@ class Delivery(Payload):
         if self.delivered_at is None:
             return None
         return (self.delivered_at - self.occurred_at).total_seconds()
+
+
+class DeliverRequest(Payload):
+    """Try one channel."""
+
+    message: Message
+    address: Address
+
+
+class DeliveryReport(Payload):
+    """What became of one message on all of its channels."""
+
+    deliveries: tuple[Delivery, ...] = ()

@@ -72,7 +72,7 @@ def compose(estate: Estate) -> Ports:
         balancer=HaproxyLoadBalancer(estate.traffic.balancer),
         dns=Rfc2136DnsProvider(estate.dns) if estate.dns is not None else None,
         checks=checks,
-        notifier=ChannelNotifier(estate.estate, estate.notifications),
+        notifier=ChannelNotifier(estate.notifications, estate.messages),
         holds=bool(estate.traffic.balancer.doors_map),
         probe_interval_seconds=interval,
         audit=open_audit_log(estate.estate, estate.audit),

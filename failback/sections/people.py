@@ -1,8 +1,6 @@
-"""Who decides, and who is told."""
+"""Who decides."""
 
-from typing import Literal
-
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from failback.sections.base import Section
 
@@ -32,10 +30,3 @@ class ApprovalsConfig(Section):
             if level not in (1, 2, 3, 4):
                 raise ValueError(f"level {level} does not exist: levels are 1, 2, 3 and 4")
         return levels
-
-
-class ChannelConfig(Section):
-    """Where stakeholders are told."""
-
-    kind: Literal["log", "webhook"] = "log"
-    url: SecretStr | None = None

@@ -1,11 +1,13 @@
 """A dry run: what it would do is told in full, and nothing is done."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from failback.errors import BalancerError, NotArmedError, SafetyRuleError, UnreachableError
 from failback.models.common import Outcome, Service, Side
+from failback.models.messages import Message, MessageKind
 from failback.models.traffic import BackendRoute, DnsRecord
 from failback.ports import ReverseSyncEngine
 from failback.providers.checks import FakeServiceChecks
@@ -26,7 +28,7 @@ RECORDS = tuple(
 SERVICES = tuple(Service)
 WRITES = {
     *("set_weights", "set_all_weights", "close_door", "open_door", "shut_sessions", "point"),
-    *("check", "notify", "arm", "disarm", "run_batch", "drain", "drain_late", "raise_fence"),
+    *("check", "deliver", "arm", "disarm", "run_batch", "drain", "drain_late", "raise_fence"),
     *("lift_fence", "synchronise_sequences", "canary", "verify"),
 }
 
@@ -47,12 +49,23 @@ class Estate:
         self.sync: ReverseSyncEngine = DryRunSync(self.engine, self.journal)
 
 
+def told(subject: str) -> Message:
+    return Message(
+        kind=MessageKind.ROLLBACK_STARTED,
+        key=subject,
+        estate="shop",
+        subject=subject,
+        text="Level 2",
+        occurred_at=datetime(2026, 3, 14, tzinfo=UTC),
+    )
+
+
 async def roll_back(estate: Estate) -> None:
     """A level 2 rollback by its steps, each verified as the workflow verifies it."""
     ports, sync = estate.ports, estate.sync
     assert ports.dns is not None
     assert ports.checks is not None
-    await ports.notifier.notify("operators", "Rollback of shop started", "Level 2")
+    await ports.notifier.deliver("operators", told("Rollback of shop started"))
     assert await ports.balancer.close_door(SERVICES, 10)
     assert sum([await ports.balancer.in_flight(route, Side.TARGET) for route in ROUTES]) == 0
     assert sync.raise_fence(Side.TARGET, 1.0).outcome is Outcome.SUCCEEDED
@@ -75,7 +88,7 @@ async def roll_back(estate: Estate) -> None:
     assert not await ports.balancer.closed_doors()
     assert {check.outcome for check in await ports.checks.check()} == {Outcome.SUCCEEDED}
     assert sync.drain_late(30.0).outcome is Outcome.SUCCEEDED
-    await ports.notifier.notify("operators", "Rollback of shop succeeded", "Level 2")
+    await ports.notifier.deliver("operators", told("Rollback of shop succeeded"))
 
 
 @pytest.fixture

@@ -232,7 +232,7 @@ async def test_level_1_when_a_notification_channel_is_dead_then_succeeds_all_the
     make_estate: MakeEstate,
 ) -> None:
     fakes = await make_estate()
-    fakes.notifier.fail("notify", times=None)
+    fakes.notifier.fail("deliver", times=None)
     await fakes.rollbacks.start(1, "errors", "alice")
     result = await fakes.rollbacks.result(None)
 

@@ -1,6 +1,7 @@
 """Checks and messages in a dry run."""
 
 from failback.models.common import Outcome
+from failback.models.messages import Delivery, DeliveryPlan, Message
 from failback.models.traffic import CheckResult
 from failback.ports import Notifier, ServiceChecks
 from failback.providers.dry_run.journal import DryRunJournal
@@ -51,11 +52,24 @@ class DryRunNotifier:
         self._real = real
         self._journal = journal
 
-    async def notify(self, channel: str, subject: str, text: str) -> CheckResult:
-        """See `Notifier.notify`."""
-        body = " ".join(text.split())[:_LONGEST_TEXT]
-        self._journal.would(f'tell {channel} "{subject}": {body}')
-        return CheckResult(name=channel, outcome=Outcome.SUCCEEDED, detail="dry run")
+    def plan(self, message: Message) -> DeliveryPlan:
+        """See `Notifier.plan`."""
+        return self._real.plan(message)
+
+    async def deliver(self, channel: str, message: Message) -> Delivery:
+        """See `Notifier.deliver`."""
+        body = " ".join(message.text.split())[:_LONGEST_TEXT]
+        self._journal.would(f'tell {channel} "{message.subject}": {body}')
+        return Delivery(
+            channel=channel,
+            kind=message.kind.value,
+            key=message.key,
+            rollback_id=message.rollback_id,
+            delivered=True,
+            occurred_at=message.occurred_at,
+            delivered_at=message.occurred_at,
+            detail="dry run",
+        )
 
     async def aclose(self) -> None:
         """See `Notifier.aclose`."""

@@ -1,123 +1,119 @@
-"""Delivers messages to the channels of the configuration."""
+"""The estate's channels together: routing, words, and each vendor's own way."""
 
-import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-import httpx
-
-from failback.errors import ConfigurationError
-from failback.models.common import Outcome
-from failback.models.traffic import CheckResult
-from failback.sections.people import ChannelConfig
+from failback.models.messages import Delivery, DeliveryPlan, Message
+from failback.providers.notify.log import LogChannel
+from failback.providers.notify.mail import MailChannel
+from failback.providers.notify.note import Channel, UndeliveredError, noted
+from failback.providers.notify.pagerduty import PagerDutyChannel
+from failback.providers.notify.routing import planned, public
+from failback.providers.notify.slack import SlackChannel
+from failback.providers.notify.statuspage import StatuspageChannel
+from failback.providers.notify.webhook import WebhookChannel
+from failback.sections.channels import ChannelConfig, MessagesConfig
 
 _LOG = logging.getLogger(__name__)
-_TRIES = 3
+_LONGEST_DETAIL = 300
+
+Links = Callable[[Message, str], Mapping[str, str]]
+"""Links that a message gets on its way: (message, the person whose channel it is or "")."""
 
 
 class ChannelNotifier:
-    """Implements `Notifier`: a channel is a log, or a webhook that takes JSON by POST.
-
-    A webhook gets `{"text", "subject", "body", "estate", "channel", "sent_at"}`; `text` holds
-    both parts, as chat services expect it.
+    """Implements `Notifier` on the channels of the configuration.
 
     Args:
-        estate: the estate's name, part of every message.
         channels: the channels by name.
-        timeout_seconds: of one try; there are three, each after a longer pause.
-        pause_seconds: before the second try; doubled before the third.
+        words: who is told of what, by when, in which words.
+        links: makes links, a person's own approval link among them; called for each delivery, so
+            that no such link is ever part of a payload.
+        now: the clock.
 
     Raises:
-        ConfigurationError: a webhook has no address.
+        ConfigurationError: a channel's file of certificates cannot be used.
     """
 
     def __init__(
         self,
-        estate: str,
         channels: Mapping[str, ChannelConfig],
+        words: MessagesConfig | None = None,
         *,
-        timeout_seconds: float = 2.0,
-        pause_seconds: float = 0.2,
+        links: Links | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        for name, channel in channels.items():
-            url = channel.url.get_secret_value() if channel.url else ""
-            if channel.kind == "webhook" and not url.startswith(("http://", "https://")):
-                raise ConfigurationError(
-                    f"The webhook of channel {name} has no http or https address.",
-                    f"Set notifications.{name}.url.",
-                )
-        self._estate = estate
-        self._channels = dict(channels)
-        self._timeout = timeout_seconds
-        self._pause = pause_seconds
-        self._http: httpx.AsyncClient | None = None
+        self._configs = dict(channels)
+        self._words = words or MessagesConfig()
+        self._links = links
+        self._now = now
+        self._channels = {name: made(config) for name, config in channels.items()}
 
-    async def notify(self, channel: str, subject: str, text: str) -> CheckResult:
-        """See `Notifier.notify`. No detail holds the channel's address: it is a secret."""
-        config = self._channels.get(channel)
-        if config is None:
-            known = ", ".join(sorted(self._channels)) or "none"
-            return _failed(channel, f"there is no channel {channel}; known: {known}")
-        if config.kind == "log" or config.url is None:
-            _LOG.warning(
-                "%s: %s",
-                subject,
-                text,
-                extra={"estate": self._estate, "channel": channel, "subject": subject},
+    def plan(self, message: Message) -> DeliveryPlan:
+        """See `Notifier.plan`."""
+        return planned(message, self._configs, self._words)
+
+    async def deliver(self, channel: str, message: Message) -> Delivery:
+        """See `Notifier.deliver`."""
+        try:
+            detail = await self._sent(channel, message)
+        except UndeliveredError as error:
+            return self._delivery(channel, message, error.detail).model_copy(
+                update={
+                    "retryable": error.retryable,
+                    "retry_after_seconds": error.retry_after_seconds,
+                }
             )
-            return CheckResult(name=channel, outcome=Outcome.SUCCEEDED, detail="written to the log")
-        message = {
-            "text": f"{subject}\n{text}",
-            "subject": subject,
-            "body": text,
-            "estate": self._estate,
-            "channel": channel,
-            "sent_at": datetime.now(UTC).isoformat(),
-        }
-        return await self._post(channel, config.url.get_secret_value(), message)
+        except Exception as error:  # noqa: BLE001 - a bug in one channel must not stop a rollback
+            # The class alone: a text may hold a secret.
+            _LOG.error("channel %s failed: unexpected %s", channel, type(error).__name__)
+            return self._delivery(channel, message, f"unexpected {type(error).__name__}")
+        return self._delivery(channel, message, detail, at=self._now())
 
     async def aclose(self) -> None:
         """See `Notifier.aclose`."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        for channel in self._channels.values():
+            await channel.aclose()
 
-    async def _post(self, channel: str, url: str, message: Mapping[str, str]) -> CheckResult:
-        problem = ""
-        for attempt in range(_TRIES):
-            if attempt:
-                await asyncio.sleep(self._pause * 2 ** (attempt - 1))
-            try:
-                async with asyncio.timeout(self._timeout):
-                    answer = await self._client().post(url, json=message)
-            except TimeoutError:
-                problem = f"no answer within {self._timeout:g} s"
-            except Exception as error:  # noqa: BLE001 -- a dead channel must not stop a rollback
-                # The class alone: some texts repeat the address.
-                problem = type(error).__name__
-            else:
-                problem = f"HTTP {answer.status_code}"
-                if answer.is_success:
-                    return CheckResult(name=channel, outcome=Outcome.SUCCEEDED, detail=problem)
-                if not _may_pass(answer.status_code):
-                    break
-        _LOG.warning("channel %s was not told: %s", channel, problem)
-        return _failed(channel, f"not delivered: {problem}")
+    async def _sent(self, name: str, message: Message) -> str:
+        channel = self._channels.get(name)
+        if channel is None:
+            known = ", ".join(sorted(self._channels)) or "none"
+            raise UndeliveredError(f"there is no channel {name}; known: {known}", retryable=False)
+        config = self._configs[name]
+        outside = public(config)
+        links = self._links(message, config.person) if self._links and not outside else {}
+        note = noted(message, name, public=self._words.public if outside else None, links=links)
+        return await channel.send(note)
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(timeout=self._timeout)
-        return self._http
+    def _delivery(
+        self, channel: str, message: Message, detail: str, at: datetime | None = None
+    ) -> Delivery:
+        return Delivery(
+            channel=channel,
+            kind=message.kind.value,
+            key=message.key,
+            rollback_id=message.rollback_id,
+            delivered=at is not None,
+            occurred_at=message.occurred_at,
+            delivered_at=at,
+            detail=detail[:_LONGEST_DETAIL],
+        )
 
 
-def _may_pass(status: int) -> bool:
-    """Whether the same message may be taken later."""
-    return status >= httpx.codes.INTERNAL_SERVER_ERROR or status in {
-        httpx.codes.REQUEST_TIMEOUT,
-        httpx.codes.TOO_MANY_REQUESTS,
-    }
-
-
-def _failed(channel: str, detail: str) -> CheckResult:
-    return CheckResult(name=channel, outcome=Outcome.FAILED, detail=detail)
+def made(config: ChannelConfig) -> Channel:
+    """The channel that a configuration describes. Nothing is connected to yet."""
+    seconds = config.timeout_seconds
+    if config.slack is not None:
+        return SlackChannel(config.slack, timeout_seconds=seconds)
+    if config.pagerduty is not None:
+        return PagerDutyChannel(config.pagerduty, timeout_seconds=seconds)
+    if config.email is not None:
+        return MailChannel(config.email, timeout_seconds=seconds)
+    if config.statuspage is not None:
+        return StatuspageChannel(config.statuspage, timeout_seconds=seconds)
+    if config.url is not None:
+        secret = config.secret.get_secret_value() if config.secret else ""
+        return WebhookChannel(config.url.get_secret_value(), secret, timeout_seconds=seconds)
+    return LogChannel()

@@ -1,0 +1,100 @@
+"""Posting to vendors: one client, one reading of what their answers mean."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from failback.providers.notify.note import UndeliveredError
+
+_LONGEST_WAIT_SECONDS = 300.0
+_STATUSPAGE_CALM_DOWN = 420
+"""What Statuspage answers to too many requests."""
+
+
+class Poster:
+    """Sends requests to one vendor. No error's text holds an address: many are secrets.
+
+    Args:
+        timeout_seconds: for one request, from connecting to the last byte.
+        headers: sent with every request.
+    """
+
+    def __init__(self, timeout_seconds: float, headers: Mapping[str, str] | None = None) -> None:
+        self._timeout = timeout_seconds
+        self._headers = dict(headers or {})
+        self._http: httpx.AsyncClient | None = None
+
+    async def send(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """One request; returns an answer of success.
+
+        Raises:
+            UndeliveredError: no answer, or another one.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._client().request(method, url, **options)
+        except TimeoutError as error:
+            raise UndeliveredError(f"no answer within {self._timeout:g} s", retryable=True) from (
+                error
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            # The class alone: some texts repeat the address.
+            raise UndeliveredError(type(error).__name__, retryable=_may_mend(error)) from error
+        if not answer.is_success:
+            raise refused(answer)
+        return answer
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        client, self._http = self._http, None
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            self._http = httpx.AsyncClient(timeout=self._timeout, headers=self._headers)
+        return self._http
+
+
+def refused(answer: httpx.Response, detail: str = "") -> UndeliveredError:
+    """What an answer other than success means."""
+    status = answer.status_code
+    return UndeliveredError(
+        detail or f"HTTP {status}",
+        retryable=status >= httpx.codes.INTERNAL_SERVER_ERROR
+        or status
+        in {
+            httpx.codes.REQUEST_TIMEOUT,
+            httpx.codes.TOO_EARLY,
+            httpx.codes.TOO_MANY_REQUESTS,
+            _STATUSPAGE_CALM_DOWN,
+        },
+        retry_after_seconds=retry_after(answer),
+    )
+
+
+def retry_after(answer: httpx.Response, now: datetime | None = None) -> float | None:
+    """The seconds that a Retry-After header asks for (RFC 9110, section 10.2.3), bounded."""
+    value = answer.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (at.astimezone(UTC) - (now or datetime.now(UTC))).total_seconds()
+    if not seconds >= 0.0:
+        return None
+    return min(seconds, _LONGEST_WAIT_SECONDS)
+
+
+def _may_mend(error: Exception) -> bool:
+    """Whether the same request may work later: not where the address itself is wrong."""
+    return not isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | ValueError)
