@@ -22,6 +22,7 @@ from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
 from failback.sections.decision import DecisionConfig
 from failback.sections.metrics import MetricsConfig
+from failback.sections.gateway import GatewayConfig
 from failback.sections.people import ApprovalsConfig, LevelApprovalsConfig
 from failback.sections.proof import CertificatesConfig, TelemetryConfig
 from failback.sections.routing import DnsConfig, TrafficConfig
@@ -55,6 +56,7 @@ class Estate(BaseSettings):
     telemetry: TelemetryConfig = TelemetryConfig()
     certificates: CertificatesConfig | None = None
     audit: AuditConfig = AuditConfig()
+    gateway: GatewayConfig | None = None
     metrics: MetricsConfig | None = None
     decision: DecisionConfig = DecisionConfig()
 
