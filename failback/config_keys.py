@@ -39,6 +39,13 @@ def unknown(name: str, known: Sequence[str], where: str = "") -> str:
     return f"unknown key {_below(where, name)}{hint}"
 
 
+def nearest_of(name: str, known: Sequence[str]) -> str:
+    """` (did you mean …?)`, or nothing where there is nothing to mean. Case does not count."""
+    found = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), list(found), n=1, cutoff=0.0)
+    return f" (did you mean {found[near[0]]}?)" if near else ""
+
+
 def _in_model(document: Any, model: type[BaseModel], where: str) -> Iterator[str]:
     if not isinstance(document, Mapping):
         return

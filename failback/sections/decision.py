@@ -1,12 +1,12 @@
 """The decision matrix as an estate wants it, and how far failback may act by itself."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from failback.config_keys import nearest_of
 from failback.decision.fallback import AlertWords
 from failback.decision.matrix import (
     ANOMALY_SCORE,
@@ -28,16 +28,9 @@ def _known(kind: type[Enum]) -> BeforeValidator:
     def check(value: Any) -> Any:
         if value is None or isinstance(value, kind) or value in names:
             return value
-        raise ValueError(f"{value!r} is none of {', '.join(names)}{nearest(str(value), names)}")
+        raise ValueError(f"{value!r} is none of {', '.join(names)}{nearest_of(str(value), names)}")
 
     return BeforeValidator(check)
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """` (did you mean …?)`, or nothing where there is nothing to mean."""
-    found = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(name.casefold(), list(found), n=1, cutoff=0.0)
-    return f" (did you mean {found[near[0]]}?)" if near else ""
 
 
 Kind = Annotated[DecisionKind, _known(DecisionKind)]
@@ -119,7 +112,7 @@ class DecisionConfig(Section):
         for metric in self.anomaly.metrics:
             if metric not in known:
                 raise ValueError(
-                    f"anomaly.metrics names {metric}, which nobody knows{nearest(metric, known)}"
+                    f"anomaly.metrics names {metric}, which nobody knows{nearest_of(metric, known)}"
                 )
 
     def matrix(self, metrics: Iterable[str]) -> tuple[Rule, ...]:
@@ -157,7 +150,7 @@ def _added(name: str, change: RuleConfig) -> Rule:
     if change.metric is None or change.threshold is None:
         names = [rule.name for rule in DEFAULT_RULES]
         raise ValueError(
-            f"unknown rule {name}{nearest(name, names)}; "
+            f"unknown rule {name}{nearest_of(name, names)}; "
             "a new rule needs at least metric and threshold"
         )
     given = {"rule_class": RuleClass.INVESTIGATE, **_given(change)}
@@ -171,7 +164,7 @@ def _check(rule: Rule, known: Sequence[str]) -> None:
     if rule.metric not in known:
         raise ValueError(
             f"rule {rule.name} asks for metric {rule.metric}, which nobody knows"
-            f"{nearest(rule.metric, known)}; say under metrics.queries how it is asked for"
+            f"{nearest_of(rule.metric, known)}; say under metrics.queries how it is asked for"
         )
     if rule.decision is DecisionKind.CONTINUE_MIGRATION:
         raise ValueError(f"rule {rule.name} decides nothing; enabled: false leaves it out")
