@@ -148,7 +148,7 @@ def _with_free_port(address: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, text, and Temporal's context."""
+    """One JSON object a line: time, level, logger, text, facts, and Temporal's context."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""
@@ -164,6 +164,9 @@ class JsonFormatter(logging.Formatter):
                 entry["workflow_id"] = context.get("workflow_id")
                 entry["activity"] = context.get("activity_type")
                 entry["attempt"] = context.get("attempt")
+        facts = getattr(record, "facts", None)
+        if isinstance(facts, dict):
+            entry.update(facts)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps({key: value for key, value in entry.items() if value is not None})

@@ -98,6 +98,7 @@ def root(
 
 app.command()(commands.check)
 app.command()(commands.worker)
+app.command()(commands.gateway)
 app.command()(commands.arm)
 app.command()(commands.reprotect)
 app.command()(commands.disarm)

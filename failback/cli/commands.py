@@ -25,6 +25,25 @@ def worker(ctx: typer.Context, config: ConfigOption = None, as_json: JsonOption 
     return run_until_stopped(opened(ctx, config, as_json))
 
 
+def gateway(
+    ctx: typer.Context,
+    new_token: Annotated[
+        bool,
+        typer.Option("--new-token", help="Print a new API token and its hash; serve nothing."),
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Take webhooks of alerts, and serve the operator API, until told to stop.
+
+    Answers an alert once Temporal has accepted it, and asks its sender to repeat where it has not.
+    """
+    from failback.cli.gateway import make_token, run_until_stopped  # noqa: PLC0415 - help is quick
+
+    session = opened(ctx, config, as_json)
+    return make_token(session) if new_token else run_until_stopped(session)
+
+
 def arm(
     ctx: typer.Context,
     capture: Annotated[

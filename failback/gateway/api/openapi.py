@@ -42,7 +42,7 @@ def described(operations: Sequence[Operation], public_url: str = "") -> dict[str
         [(shape, _mode(shape, operations)) for shape in sorted(shapes, key=lambda s: s.__name__)],
         ref_template=_REF,
     )
-    refs = {shape: schema for (shape, _), schema in names.items()}
+    refs: dict[Any, Any] = {shape: schema for (shape, _), schema in names.items()}
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, refs)
@@ -69,7 +69,7 @@ def _mode(shape: type[BaseModel], operations: Sequence[Operation]) -> Any:
     return "validation" if any(one.body is shape for one in operations) else "serialization"
 
 
-def _operation(one: Operation, refs: dict[type[BaseModel], Any]) -> dict[str, Any]:
+def _operation(one: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
     roles = ", ".join(sorted(one.roles))
     told: dict[str, Any] = {
         "operationId": one.name,
