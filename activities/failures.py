@@ -16,13 +16,18 @@ _TEXT_LIMIT = 4_000
 """Characters of an error's text; a failure over 2 MiB would fail the workflow task."""
 
 
-def as_application_error(error: FailbackError) -> ApplicationError:
-    """The failure that an operator sees: type is the cause's class, details the attempt."""
+def as_application_error(error: FailbackError, *, retried: bool = False) -> ApplicationError:
+    """The failure that an operator sees: type is the cause's class, details the attempt.
+
+    Args:
+        error: the cause.
+        retried: the same call is made again whatever the cause is.
+    """
     return ApplicationError(
         str(error)[:_TEXT_LIMIT],
         {"attempt": activity.info().attempt, "cure": error.cure[:_TEXT_LIMIT]},
         type=type(error).__name__,
-        non_retryable=not error.retryable,
+        non_retryable=not (error.retryable or retried),
     )
 
 

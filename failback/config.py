@@ -21,6 +21,7 @@ from failback.sections.audit import AuditConfig
 from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
 from failback.sections.decision import DecisionConfig
+from failback.sections.investigation import InvestigationConfig
 from failback.sections.metrics import MetricsConfig
 from failback.sections.gateway import GatewayConfig
 from failback.sections.people import ApprovalsConfig, LevelApprovalsConfig
@@ -59,6 +60,7 @@ class Estate(BaseSettings):
     gateway: GatewayConfig | None = None
     metrics: MetricsConfig | None = None
     decision: DecisionConfig = DecisionConfig()
+    investigation: InvestigationConfig = InvestigationConfig()
 
     @field_validator("sync")
     @classmethod

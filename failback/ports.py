@@ -10,6 +10,7 @@ from failback.models.common import Service, Side
 from failback.models.decision import MetricEvidence
 from failback.models.messages import Delivery, DeliveryPlan, Message
 from failback.models.repair import RepairReport
+from failback.models.responses import MigrationPauseReport, RollbackSurvey
 from failback.models.rollback import AvailabilityReport
 from failback.models.settling import ConflictChoice, SettleReport
 from failback.models.sync import (
@@ -182,6 +183,30 @@ class MetricStore(Protocol):
         Raises:
             ConfigurationError: nobody has said how this metric is asked for.
         """
+        ...
+
+    async def aclose(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class RollbackRegistry(Protocol):
+    """Knows the estate's newest rollback. Raises UnreachableError."""
+
+    async def newest(self) -> RollbackSurvey:
+        """The newest rollback, with which side is live left out."""
+        ...
+
+
+class MigrationPause(Protocol):
+    """Tells whatever migrates that it should stop for a while. Failure is a result."""
+
+    async def pause(self, investigation_id: str, reason: str) -> MigrationPauseReport:
+        """Ask for a stop; told twice with one id, it is one stop."""
+        ...
+
+    async def resume(self, investigation_id: str, reason: str) -> MigrationPauseReport:
+        """Ask to go on."""
         ...
 
     async def aclose(self) -> None:

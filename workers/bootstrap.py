@@ -7,9 +7,11 @@ import signal
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from temporalio.client import Client
 
+from activities.response import ResponseSettings
 from failback.config import Estate
 from failback.providers.checks.availability import AvailabilityProber
 from failback.providers.compose import Ports, compose
@@ -18,7 +20,9 @@ from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.settings import SyncSettings
 from failback.telemetry import Telemetry
 from failback.temporal.client import connect, ensure_search_attributes
+from failback.temporal.survey import TemporalRegistry
 from workers.composition import THREADS, WorkerPorts, build_worker
+from workers.response import response_settings
 
 logger = logging.getLogger("failback.worker")
 
@@ -38,20 +42,26 @@ async def run_worker(estate: Estate, *, stop: asyncio.Event | None = None) -> No
             runtime=telemetry.runtime,
             identity=identity(telemetry.metrics_address),
         )
-        await ensure_search_attributes(client)
-        await _serve(client, estate, stopping)
+        search_attributes = await ensure_search_attributes(client)
+        response = response_settings(estate, search_attributes=search_attributes)
+        await _serve(client, estate, response, stopping)
     finally:
         telemetry.close()
 
 
-async def _serve(client: Client, estate: Estate, stopping: asyncio.Event) -> None:
+async def _serve(
+    client: Client, estate: Estate, response: ResponseSettings, stopping: asyncio.Event
+) -> None:
     """Compose the real ports, and run the worker on them."""
     ports = compose(estate)
     engine = ReverseSync(SyncSettings.of(estate))
+    known = replace(
+        worker_ports(estate, ports, engine),
+        response=response,
+        registry=TemporalRegistry(client, estate.estate),
+    )
     with ThreadPoolExecutor(THREADS, thread_name_prefix="activity") as threads:
-        worker = build_worker(
-            client, estate.temporal.task_queue, worker_ports(estate, ports, engine), threads
-        )
+        worker = build_worker(client, estate.temporal.task_queue, known, threads)
         try:
             async with worker:
                 logger.info(
@@ -84,6 +94,7 @@ def worker_ports(estate: Estate, ports: Ports, engine: ReverseSync) -> WorkerPor
         engine=engine,
         evidence=FileEvidence(estate.estate, estate.certificates) if estate.certificates else None,
         audit=ports.audit,
+        pause=ports.pause,
         probe=(lambda before: AvailabilityProber(checks, interval, before)) if checks else None,
     )
 

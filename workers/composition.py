@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from activities.audit import AuditActivities
 from activities.database import DatabaseActivities
 from activities.dns import DnsActivities
 from activities.notifications import NotificationActivities
+from activities.response import Gather, ResponseActivities, ResponseSettings
 from activities.traffic import TrafficActivities
 from activities.verification import ProbeFactory, VerificationActivities
 from failback.ports import (
@@ -21,12 +22,16 @@ from failback.ports import (
     DnsProvider,
     Evidence,
     LoadBalancer,
+    MigrationPause,
     Notifier,
     ReverseSyncEngine,
+    RollbackRegistry,
     ServiceChecks,
 )
+from workflows.alert_response import AlertResponse
 from workflows.data_sync_rollback import DataSyncRollback
 from workflows.notification import Notification
+from workflows.recording import Recording
 from workflows.reverse_sync import ReverseSync
 from workflows.traffic_rollback import TrafficRollback
 
@@ -36,7 +41,14 @@ THREADS = 32
 _PASSED_THROUGH = ("failback", "activities", "pydantic", "pydantic_core", "annotated_types")
 """Modules that workflows share with the process: payloads and activity signatures."""
 
-WORKFLOWS: Sequence[type] = (TrafficRollback, DataSyncRollback, Notification, ReverseSync)
+WORKFLOWS: Sequence[type] = (
+    TrafficRollback,
+    DataSyncRollback,
+    AlertResponse,
+    Recording,
+    Notification,
+    ReverseSync,
+)
 """Every workflow type that a worker can run."""
 
 
@@ -52,6 +64,11 @@ class WorkerPorts:
     probe: ProbeFactory | None = None
     evidence: Evidence | None = None
     audit: AuditLog | None = None
+    response: ResponseSettings = field(default_factory=ResponseSettings)
+    gather: Gather | None = None
+    """Reads the evidence that decisions stand on."""
+    registry: RollbackRegistry | None = None
+    pause: MigrationPause | None = None
 
 
 def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
@@ -62,8 +79,14 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     verification = VerificationActivities(ports.checks, ports.probe, ports.balancer, ports.engine)
     notifications = NotificationActivities(ports.notifier, ports.audit)
     audit = AuditActivities(ports.audit)
+    response = ResponseActivities(
+        ports.response, ports.gather, ports.registry, ports.balancer, ports.pause
+    )
     return [
         audit.record,
+        response.read_policy,
+        response.assess_situation,
+        response.pause_migration,
         traffic.hold_requests,
         traffic.open_door,
         traffic.shift_weights,

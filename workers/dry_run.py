@@ -11,7 +11,8 @@ from failback.providers.compose import compose, dry_run
 from failback.providers.dry_run import DryRunJournal, DryRunSync
 from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.settings import SyncSettings
-from failback.temporal.rollbacks import WORKFLOW_OF_LEVEL, Rollbacks
+from failback.temporal.rollbacks import Rollbacks
+from failback.temporal.starting import WORKFLOW_OF_LEVEL
 from workers.composition import THREADS, WorkerPorts, build_worker
 
 

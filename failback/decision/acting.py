@@ -17,6 +17,10 @@ from failback.models.responses import (
 )
 
 _IMMEDIATE = DecisionKind.IMMEDIATE_ROLLBACK
+_ONLY_TOLD = {
+    Mode.OBSERVE: Action(kind=ActionKind.OBSERVE, why="mode observe: only recorded"),
+    Mode.RECOMMEND: Action(kind=ActionKind.RECOMMEND, why="mode recommend: people are told"),
+}
 
 
 def fired(assessment: Assessment) -> tuple[str, ...]:
@@ -52,10 +56,8 @@ def act_on(
     decision = assessment.decision
     if decision is DecisionKind.CONTINUE_MIGRATION:
         return Action(kind=ActionKind.NOTHING, why="nothing is to be done")
-    if policy.mode is Mode.OBSERVE:
-        return Action(kind=ActionKind.OBSERVE, why="mode observe: only recorded")
-    if policy.mode is Mode.RECOMMEND:
-        return Action(kind=ActionKind.RECOMMEND, why="mode recommend: people are told")
+    if policy.mode in _ONLY_TOLD:
+        return _ONLY_TOLD[policy.mode]
     if decision is DecisionKind.PAUSE_AND_INVESTIGATE:
         return _investigate(survey, state)
     if survey.running:

@@ -142,6 +142,8 @@ class Investigation(Payload):
     closed_at: datetime | None = None
     closed_by: str = ""
     comment: str = ""
+    resumed: str = ""
+    """What came of letting migration activities go on."""
 
 
 class MigrationPauseRequest(Payload):
@@ -181,9 +183,10 @@ class Handling(Payload):
 
     rollback_id: str
     level: int = 0
-    digest: str = ""
     decision: DecisionKind | None = None
-    """What it was started for; None where somebody else started it."""
+    """What people are asked to approve it for; None where somebody else started it."""
+    digests: tuple[str, ...] = ()
+    """Of the decisions that people were asked about."""
     escalated: bool = False
     alerts: int = 0
     """How many alerts are recorded with it."""
@@ -221,7 +224,6 @@ class ResponseState(Payload):
     acknowledged: DecisionKind | None = None
     """What a person looked into and closed; it opens no second investigation while it stands."""
     investigation: Investigation | None = None
-    investigations: int = 0
 
 
 class AlertResponseRequest(Payload):

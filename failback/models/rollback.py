@@ -109,6 +109,8 @@ class RollbackRequest(Payload):
     """When the door that a parent closed opens by itself."""
     search_attributes: bool = False
     """Whether the namespace knows failback's search attributes."""
+    evidence: str = ""
+    """Digest of the decision that asks for it; part of what an approval is bound to."""
     dry_run: bool = False
     """The worker's ports only say what they would do; nobody is asked."""
 

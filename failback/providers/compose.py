@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from failback.config import Estate
 from failback.models.rollback import AvailabilityReport
-from failback.ports import AuditLog, DnsProvider, LoadBalancer, Notifier, ServiceChecks
+from failback.ports import (
+    AuditLog,
+    DnsProvider,
+    LoadBalancer,
+    MigrationPause,
+    Notifier,
+    ServiceChecks,
+)
 from failback.providers.audit import open_audit_log
 from failback.providers.checks import AvailabilityProber, HttpServiceChecks
 from failback.providers.dns import Rfc2136DnsProvider
@@ -18,6 +25,7 @@ from failback.providers.dry_run import (
 )
 from failback.providers.load_balancer import HaproxyLoadBalancer
 from failback.providers.notify import ChannelNotifier
+from failback.providers.pause import HookMigrationPause
 
 _BEYOND_THE_HOLD_SECONDS = 1.0
 
@@ -37,6 +45,8 @@ class Ports:
     probe_interval_seconds: float = 0.1
     audit: AuditLog | None = None
     """None where what is done is only told."""
+    pause: MigrationPause | None = None
+    """None where nothing pauses migration activities."""
 
     def prober(self, before: AvailabilityReport) -> AvailabilityProber:
         """A prober of this estate that goes on from earlier counts.
@@ -50,7 +60,7 @@ class Ports:
 
     async def aclose(self) -> None:
         """Give back every connection; one that fails to close keeps none of the others open."""
-        ports = (self.balancer, self.dns, self.checks, self.notifier, self.audit)
+        ports = (self.balancer, self.dns, self.checks, self.notifier, self.audit, self.pause)
         await asyncio.gather(
             *(port.aclose() for port in ports if port is not None), return_exceptions=True
         )
@@ -76,6 +86,9 @@ def compose(estate: Estate) -> Ports:
         holds=bool(estate.traffic.balancer.doors_map),
         probe_interval_seconds=interval,
         audit=open_audit_log(estate.estate, estate.audit),
+        pause=HookMigrationPause(estate.estate, estate.investigation)
+        if estate.investigation.pause_url is not None
+        else None,
     )
 
 

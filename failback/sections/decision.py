@@ -97,6 +97,8 @@ class DecisionConfig(Section):
     """By name: changes of the specification's rows, and new ones."""
     evidence_deadline_seconds: float = Field(default=0.5, gt=0)
     """A decision is taken after so long with what is known by then."""
+    evaluate_seconds: float = Field(default=15.0, gt=0)
+    """How often is decided again while alerts fire, evidence is missing or a rollback runs."""
     cool_down_seconds: float = Field(default=1800.0, ge=0)
     """After a rollback people are asked for so long, whatever the decision."""
     automatic_at_most: int = Field(default=2, ge=0)

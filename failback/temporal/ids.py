@@ -31,4 +31,9 @@ def alert_response_workflow(estate: str) -> str:
 
 def new_rollback_id(level: int) -> str:
     """A sortable id for one rollback, such as `rb1-20260301T031502-9f3a`."""
-    return f"rb{level}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    return rollback_id(level, datetime.now(UTC), secrets.token_hex(2))
+
+
+def rollback_id(level: int, at: datetime, suffix: str) -> str:
+    """The same from a time and a random suffix that the caller has, as workflows do."""
+    return f"rb{level}-{at.astimezone(UTC):%Y%m%dT%H%M%S}-{suffix}"

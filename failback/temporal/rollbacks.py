@@ -13,12 +13,7 @@ from temporalio.client import (
     WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
 )
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, CancelledError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -42,14 +37,10 @@ from failback.models.rollback import (
 )
 from failback.temporal import ids, stored
 from failback.temporal.client import ensure_search_attributes
+from failback.temporal.starting import TASK_SECONDS, WORKFLOW_OF_LEVEL, rollback_start
 from failback.temporal.stored import Run
 
-WORKFLOW_OF_LEVEL = {Level.TRAFFIC: "TrafficRollback", Level.DATA_SYNC: "DataSyncRollback"}
-"""Workflow types by level, as they are registered."""
-
 _ANSWER_SECONDS = timedelta(seconds=10)
-_TASK_SECONDS = timedelta(seconds=5)
-"""A worker that dies with a workflow task is noticed after so long."""
 
 _NO_WORKER = "Is a worker running? Start one with `failback worker`."
 
@@ -94,24 +85,17 @@ class Rollbacks:
         """
         await self._may_start()
         request = await self._request(level, reason, requested_by)
-        attributes = TypedSearchAttributes(
-            [
-                SearchAttributePair(
-                    SearchAttributeKey.for_keyword("FailbackEstate"), self._estate.estate
-                ),
-                SearchAttributePair(SearchAttributeKey.for_int("FailbackLevel"), level),
-            ]
-        )
+        start = rollback_start(request)
         try:
             handle = await self._client.start_workflow(
-                WORKFLOW_OF_LEVEL[request.level],
+                start.workflow,
                 request,
-                id=ids.rollback_workflow(self._estate.estate),
+                id=start.id,
                 task_queue=self._estate.temporal.task_queue,
-                task_timeout=_TASK_SECONDS,
+                task_timeout=start.task_timeout,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                search_attributes=attributes if request.search_attributes else None,
-                memo={"rollback_id": request.rollback_id, "level": level},
+                search_attributes=start.search_attributes,
+                memo=start.memo,
             )
         except WorkflowAlreadyStartedError as error:
             raise await self._running_already() from error
@@ -305,7 +289,7 @@ class Rollbacks:
                 },
                 id=ids.reverse_sync_workflow(self._estate.estate),
                 task_queue=self._estate.temporal.task_queue,
-                task_timeout=_TASK_SECONDS,
+                task_timeout=TASK_SECONDS,
             )
         except WorkflowAlreadyStartedError:
             return False

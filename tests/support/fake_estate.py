@@ -18,11 +18,16 @@ from failback.providers.dns.fake import FakeDnsProvider
 from failback.providers.faults import Call
 from failback.providers.load_balancer.fake import FakeLoadBalancer
 from failback.providers.notify.fake import FakeNotifier
+from failback.providers.pause.fake import FakeMigrationPause
 from failback.providers.reverse_sync.fake import FakeReverseSync
 from failback.telemetry import Telemetry
 from failback.temporal.client import connect
 from failback.temporal.rollbacks import Rollbacks
+from failback.temporal.survey import TemporalRegistry
 from workers.composition import THREADS, WorkerPorts, build_worker
+from workers.response import response_settings
+
+from support.responses import StandingMetrics
 
 BACKENDS = ("database", "auth", "storage", "functions")
 
@@ -72,6 +77,8 @@ class FakeEstate:
     notifier: FakeNotifier
     engine: FakeReverseSync
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
+    pause: FakeMigrationPause = field(default_factory=FakeMigrationPause)
+    metrics: StandingMetrics = field(default_factory=StandingMetrics)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
 
     @property
@@ -84,6 +91,10 @@ class FakeEstate:
             notifier=self.notifier,
             engine=self.engine,
             audit=self.audit,
+            pause=self.pause,
+            response=response_settings(self.estate, search_attributes=False),
+            gather=self.metrics.gather,
+            registry=TemporalRegistry(self.client, self.estate.estate),
             probe=lambda before: AvailabilityProber(self.checks, 0.05, before),
         )
 
