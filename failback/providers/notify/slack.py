@@ -17,6 +17,9 @@ _LONGEST_HEADER = 150
 _LONGEST_FIELD = 2000
 _MOST_FIELDS = 10
 _LONGEST_FALLBACK = 4000
+_LONGEST_MESSAGE = 12_000
+"""All blocks together. Slack documents no such limit, and answers `msg_blocks_too_long` a little
+above 13 000 characters (https://github.com/slackapi/bolt-js/issues/2509)."""
 _MAY_PASS = frozenset(
     {
         "fatal_error",
@@ -99,7 +102,7 @@ def document(note: Note) -> dict[str, Any]:
     foot = f"{message.kind.value} · {message.estate} · {message.occurred_at:%F %T} UTC"
     if message.rollback_id and not note.public:
         foot += f" · {message.rollback_id}"
-    blocks = blocks[: MOST_BLOCKS - 1]
+    blocks = _fitting(blocks)
     blocks.append(
         {
             "type": "context",
@@ -138,6 +141,19 @@ def parts(text: str, longest: int) -> Iterator[str]:
             piece += shown
     if piece.strip():
         yield piece.rstrip()
+
+
+def _fitting(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first blocks that Slack takes together, with room for one more at the end."""
+    room = _LONGEST_MESSAGE
+    taken = []
+    for block in blocks[: MOST_BLOCKS - 1]:
+        texts = [block["text"]] if "text" in block else block["fields"]
+        room -= sum(len(text["text"]) for text in texts)
+        if room < 0:
+            break
+        taken.append(block)
+    return taken
 
 
 def _section(text: str) -> dict[str, Any]:
