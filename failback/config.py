@@ -21,10 +21,11 @@ from failback.sections.audit import AuditConfig
 from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
 from failback.sections.decision import DecisionConfig
+from failback.sections.gateway import GatewayConfig
 from failback.sections.investigation import InvestigationConfig
 from failback.sections.metrics import MetricsConfig
-from failback.sections.gateway import GatewayConfig
 from failback.sections.people import ApprovalsConfig, LevelApprovalsConfig
+from failback.sections.post_mortems import PostMortemsConfig
 from failback.sections.proof import CertificatesConfig, TelemetryConfig
 from failback.sections.routing import DnsConfig, TrafficConfig
 from failback.sections.servers import DatabaseConfig, DataConfig, TemporalConfig
@@ -54,6 +55,7 @@ class Estate(BaseSettings):
         default_factory=lambda: {"operators": ChannelConfig()}
     )
     messages: MessagesConfig = MessagesConfig()
+    post_mortems: PostMortemsConfig = PostMortemsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     certificates: CertificatesConfig | None = None
     audit: AuditConfig = AuditConfig()
@@ -92,8 +94,6 @@ class Estate(BaseSettings):
 
     def plan(self, level: int) -> RollbackPlan:
         """What a rollback of this level will do, without a secret in it."""
-        policy = self.approvals.levels.get(level, LevelApprovalsConfig())
-        quorum = policy.quorum if policy.quorum is not None else int(level != 1)
         return RollbackPlan(
             estate=self.estate,
             routes=tuple(
@@ -103,15 +103,27 @@ class Estate(BaseSettings):
             records=self.dns.records if self.dns else (),
             resolver_wait_seconds=self.dns.wait_seconds if self.dns else 0.0,
             budgets={step.value: seconds for step, seconds in self.budgets.items()},
-            approval=ApprovalPolicy(
-                quorum=quorum,
-                roles=policy.roles,
-                people=self.approvals.people,
-                expires_seconds=policy.expires_seconds,
-            ),
+            approval=self._approval(level),
+            escalation=self._approval(1) if level != 1 else None,
             sync=self.sync,
             hold_seconds=self.traffic.hold_seconds,
             stakeholders=tuple(self.notifications),
+        )
+
+    def _approval(self, level: int) -> ApprovalPolicy:
+        """Who must say yes before this level may act."""
+        policy = self.approvals.levels.get(level, LevelApprovalsConfig())
+        quorum = policy.quorum
+        if quorum is None:
+            quorum = max(int(level != 1), sum(policy.quorum_by_role.values()))
+        return ApprovalPolicy(
+            quorum=quorum,
+            roles=policy.roles,
+            people=self.approvals.people,
+            quorum_by_role=policy.quorum_by_role,
+            expires_seconds=policy.expires_seconds,
+            on_expiry=policy.on_expiry,
+            require_plan_hash=self.approvals.require_plan_hash,
         )
 
 
