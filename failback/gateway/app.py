@@ -1,8 +1,10 @@
 """The application: every route of the gateway on its ports, with what surrounds them."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -38,6 +40,8 @@ from failback.models.alerts import AlertSource
 from failback.ports import AuditLog
 from failback.sections.gateway import GatewayConfig
 
+logger = logging.getLogger("failback.gateway")
+
 
 @dataclass(frozen=True)
 class GatewayPorts:
@@ -72,10 +76,10 @@ def build_app(
     rate = RateLimit(config.limits)
     webhooks = Webhooks(ports.senders, ports.intake, config.limits, rate, metrics)
     operations = operations_of(Backing(estate, ports.desk, ports.audit, ports.intake, ports.look))
-    description = described(operations, config.public_url)
+    description = cache(lambda: described(operations, config.public_url))
 
     async def show_description(_: Request) -> Response:
-        return JSONResponse(description)
+        return JSONResponse(description())
 
     routes: list[BaseRoute] = [
         Route("/webhooks/{sender}", webhooks.receive, methods=["POST"], name="receive_alerts"),
@@ -110,9 +114,11 @@ def _about_itself(temporal: Reachability, metrics: Metrics) -> list[Route]:
     async def ready(_: Request) -> Response:
         wrong = await temporal.why_not()
         if wrong:
+            # Anybody may ask here, and an address is nobody's business.
+            logger.warning("not ready: %s", wrong)
             raise RefusedError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                wrong,
+                "Temporal does not answer.",
                 "Alerts are refused with 503 until Temporal is back, so that senders repeat.",
                 {"Retry-After": str(RETRY_SECONDS)},
             )

@@ -14,7 +14,7 @@ from failback.gateway.intake import Intake
 from failback.gateway.parsers.reading import moment
 from failback.gateway.refusals import RefusedError
 from failback.gateway.signatures import AHEAD
-from failback.models.alerts import Alert, AlertSource
+from failback.models.alerts import Alert, AlertSource, AlertStatus
 from failback.models.audit import EntryKind, NewEntry
 from failback.ports import AuditLog
 
@@ -105,13 +105,18 @@ class RecordOperations:
 
 
 def _as_alert(event: ReportEvent, key: str, at: datetime, now: datetime) -> Alert:
-    """What makes the estate's `AlertResponse` look at the evidence, the event among it."""
+    """What makes the estate's `AlertResponse` look at the evidence, the event among it.
+
+    An event is a moment: told as over from the beginning, it does not count as firing.
+    """
     return Alert(
         source=AlertSource.GENERIC,
         fingerprint=METRIC_OF[event.type],
         outbreak=key,
         name=METRIC_OF[event.type],
+        status=AlertStatus.RESOLVED,
         starts_at=at,
+        ends_at=at,
         received_at=now,
         summary=event.detail,
         labels={"reported": "event"},

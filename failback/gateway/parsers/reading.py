@@ -94,6 +94,8 @@ def _timed(value: Any) -> datetime | None:
     """The time that a text or a number names; None where it is neither or has no offset."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    if isinstance(value, str) and not value.isascii():
+        return None
     if isinstance(value, str) and not value.strip().lstrip("-").replace(".", "", 1).isdecimal():
         at = datetime.fromisoformat(value.strip())
         return None if at.tzinfo is None else at.astimezone(UTC)
