@@ -22,6 +22,7 @@ from failback.telemetry import Telemetry
 from failback.temporal.client import connect, ensure_search_attributes
 from failback.temporal.survey import TemporalRegistry
 from workers.composition import THREADS, WorkerPorts, build_worker
+from workers.evidence import evidence_gatherer
 from workers.response import response_settings
 
 logger = logging.getLogger("failback.worker")
@@ -95,6 +96,7 @@ def worker_ports(estate: Estate, ports: Ports, engine: ReverseSync) -> WorkerPor
         evidence=FileEvidence(estate.estate, estate.certificates) if estate.certificates else None,
         audit=ports.audit,
         pause=ports.pause,
+        gather=evidence_gatherer(estate, ports.metrics, ports.audit).gather,
         probe=(lambda before: AvailabilityProber(checks, interval, before)) if checks else None,
     )
 

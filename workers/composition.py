@@ -13,6 +13,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.audit import AuditActivities
 from activities.database import DatabaseActivities
 from activities.dns import DnsActivities
+from activities.evidence import EvidenceActivities
 from activities.notifications import NotificationActivities
 from activities.response import Gather, ResponseActivities, ResponseSettings
 from activities.traffic import TrafficActivities
@@ -82,7 +83,9 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     response = ResponseActivities(
         ports.response, ports.gather, ports.registry, ports.balancer, ports.pause
     )
+    evidence = [] if ports.gather is None else [EvidenceActivities(ports.gather).gather_evidence]
     return [
+        *evidence,
         audit.record,
         response.read_policy,
         response.assess_situation,

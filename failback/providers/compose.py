@@ -9,6 +9,7 @@ from failback.ports import (
     AuditLog,
     DnsProvider,
     LoadBalancer,
+    MetricStore,
     MigrationPause,
     Notifier,
     ServiceChecks,
@@ -24,6 +25,7 @@ from failback.providers.dry_run import (
     DryRunNotifier,
 )
 from failback.providers.load_balancer import HaproxyLoadBalancer
+from failback.providers.metrics import PrometheusMetrics
 from failback.providers.notify import ChannelNotifier
 from failback.providers.pause import HookMigrationPause
 
@@ -47,6 +49,8 @@ class Ports:
     """None where what is done is only told."""
     pause: MigrationPause | None = None
     """None where nothing pauses migration activities."""
+    metrics: MetricStore | None = None
+    """None where nobody says where metrics are."""
 
     def prober(self, before: AvailabilityReport) -> AvailabilityProber:
         """A prober of this estate that goes on from earlier counts.
@@ -60,7 +64,15 @@ class Ports:
 
     async def aclose(self) -> None:
         """Give back every connection; one that fails to close keeps none of the others open."""
-        ports = (self.balancer, self.dns, self.checks, self.notifier, self.audit, self.pause)
+        ports = (
+            self.balancer,
+            self.dns,
+            self.checks,
+            self.notifier,
+            self.audit,
+            self.pause,
+            self.metrics,
+        )
         await asyncio.gather(
             *(port.aclose() for port in ports if port is not None), return_exceptions=True
         )
@@ -89,7 +101,15 @@ def compose(estate: Estate) -> Ports:
         pause=HookMigrationPause(estate.estate, estate.investigation)
         if estate.investigation.pause_url is not None
         else None,
+        metrics=metric_store(estate),
     )
+
+
+def metric_store(estate: Estate) -> MetricStore | None:
+    """Where an estate's metrics are read; None where nobody says so."""
+    if estate.metrics is None:
+        return None
+    return PrometheusMetrics(estate.metrics, estate.queries)
 
 
 def dry_run(ports: Ports, journal: DryRunJournal) -> Ports:
