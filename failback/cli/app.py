@@ -55,6 +55,10 @@ class _Audit(_LazyGroup):
     module = "failback.cli.audit"
 
 
+class _Rules(_LazyGroup):
+    module = "failback.cli.rules"
+
+
 class _Lab(_LazyGroup):
     module = "failback.cli.lab"
 
@@ -99,6 +103,7 @@ def root(
 app.command()(commands.check)
 app.command()(commands.worker)
 app.command()(commands.gateway)
+app.command()(commands.decide)
 app.command()(commands.arm)
 app.command()(commands.reprotect)
 app.command()(commands.disarm)
@@ -115,4 +120,5 @@ _add("rollback", _Rollback, "Start, approve, watch and report rollbacks.")
 _add("fence", _Fence, "Who may write: look, raise, lift, by hand.")
 _add("certificate", _Certificate, "Make keys; check and show certificates of rollbacks.")
 _add("audit", _Audit, "The record of alerts, decisions and approvals: read it, check its chain.")
+_add("rules", _Rules, "Rules, routes and a dashboard for Prometheus, Alertmanager and Grafana.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")

@@ -44,6 +44,27 @@ def gateway(
     return make_token(session) if new_token else run_until_stopped(session)
 
 
+def decide(
+    ctx: typer.Context,
+    at: Annotated[
+        str,
+        typer.Option("--at", metavar="TIME", help="A moment of the past, ISO 8601; else now."),
+    ] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say for every rule what its verdict stands on.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Ask the decision matrix what is to be done, and change nothing.
+
+    Exits 0 where the migration goes on, 1 where something is to be done, 3 where nobody can know.
+    """
+    from failback.cli.decide import decide_now  # noqa: PLC0415 - keeps help quick
+
+    return decide_now(opened(ctx, config, as_json), at, explain=explain)
+
+
 def arm(
     ctx: typer.Context,
     capture: Annotated[

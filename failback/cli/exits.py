@@ -2,6 +2,7 @@
 
 from failback.cli.output import ExitCode
 from failback.models.common import Outcome
+from failback.models.decision import Assessment, DecisionKind
 from failback.models.rollback import Phase, RollbackResult, RollbackStatus
 
 ENDED = frozenset({Phase.DONE, Phase.FAILED, Phase.REJECTED, Phase.CANCELLED})
@@ -37,3 +38,10 @@ def of_status(status: RollbackStatus) -> ExitCode:
     if status.result is not None:
         return of_result(status.result)
     return ExitCode.DONE if status.phase is Phase.DONE else ExitCode.FAILED
+
+
+def of_assessment(assessment: Assessment) -> ExitCode:
+    """The code of a decision: 1 where something is to be done, 3 where health is not known."""
+    if assessment.decision is not DecisionKind.CONTINUE_MIGRATION:
+        return ExitCode.FAILED
+    return ExitCode.DONE if assessment.conclusive else ExitCode.WAITING

@@ -75,9 +75,7 @@ def _counted(rule: Rule, evidence: EventEvidence | None, at: datetime) -> RuleRe
 
 
 def _inconclusive(rule: Rule, why: str, value: float | None = None) -> RuleReading:
-    return RuleReading(
-        rule=rule, verdict=RuleVerdict.INCONCLUSIVE, value=value, explanation=f"not known: {why}"
-    )
+    return RuleReading(rule=rule, verdict=RuleVerdict.INCONCLUSIVE, value=value, explanation=why)
 
 
 class _Series:
