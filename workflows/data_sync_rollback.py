@@ -1,10 +1,11 @@
 """Level 2: the source gets every write that the target acknowledged, then the traffic."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ChildWorkflowError
+from temporalio.exceptions import ChildWorkflowError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
@@ -12,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from failback.models.common import Level, Outcome
     from failback.models.requests import DrainRequest, SourceLiveRequest, VerifyDataRequest
     from failback.models.rollback import DataLoss, EmergencyAction, RollbackRequest, RollbackResult
-    from failback.models.sync import VerifyReport
+    from failback.models.sync import DrainReport, VerifyReport
 from workflows import options
 from workflows.timeline import StepFailedError
 from workflows.traffic_rollback import TrafficRollback
@@ -30,6 +31,7 @@ class DataSyncRollback(WriteGapWorkflow):
     def __init__(self, request: RollbackRequest) -> None:
         self.prepare(request)
         self._fenced = False
+        self._catching_up = False
 
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
@@ -44,14 +46,17 @@ class DataSyncRollback(WriteGapWorkflow):
         if not await self.approval_granted():
             return await self.closed(success=False)
         self.stakeholders.started()
+        self.journal.started()
         async with self.measuring_availability():
             try:
-                await self._catch_up()
-                await self.hold_requests()
-                await self._fence_target()
-                await self._sync_back()
-                await self._verify_integrity()
-                await self._roll_traffic_back()
+                if await self._caught_up():
+                    await self.hold_requests()
+                    await self._fence_target()
+                    await self._sync_back()
+                    await self._verify_integrity()
+                    await self._roll_traffic_back()
+                else:
+                    await self._roll_traffic_back_at_once()
                 await self._resume_operations()
             except StepFailedError as failure:
                 await self._roll_traffic_back_without_sync(failure)
@@ -60,11 +65,25 @@ class DataSyncRollback(WriteGapWorkflow):
             await self.drain_tail()
         return await self.closed(success=self.error is None)
 
-    async def _catch_up(self) -> None:
-        """Drain while customers still write, so that the drain inside the gap is short."""
+    def may_escalate(self) -> bool:
+        """Until the target is held and fenced; from there on this level is as quick as level 1."""
+        return super().may_escalate() or self._catching_up
+
+    async def _caught_up(self) -> bool:
+        """Drain while customers still write; False where nobody may wait for that any more."""
+        if self.escalated:
+            return False
+        self._catching_up = True
+        try:
+            return await self._catch_up()
+        finally:
+            self._catching_up = False
+
+    async def _catch_up(self) -> bool:
+        """What is drained before the gap makes the drain inside it short."""
         budget = self.timeline.budget("catch_up", 120.0)
         async with self.timeline.step("catch_up", budget) as step:
-            report = await workflow.execute_activity_method(
+            draining = workflow.start_activity_method(
                 DatabaseActivities.catch_up,
                 DrainRequest(
                     rollback_id=self.request.rollback_id,
@@ -73,7 +92,21 @@ class DataSyncRollback(WriteGapWorkflow):
                 ),
                 **options.long(budget + 5.0),
             )
-            self.note_drain(step, report)
+            try:
+                await workflow.wait_condition(lambda: draining.done() or bool(self.escalated))
+            except asyncio.CancelledError:
+                await _ended(draining)
+                raise
+            if draining.done():
+                self.note_drain(step, await draining)
+            else:
+                await _ended(draining)
+                step.observed(Outcome.INCONCLUSIVE, f"cut short: escalated by {self.escalated}")
+        return not self.escalated
+
+    async def _roll_traffic_back_at_once(self) -> None:
+        """Escalated: level 1 as a child does all that it does alone; its tail is drained after."""
+        await self._run_traffic_rollback(already_fenced=False, tail_accepted="")
 
     async def _fence_target(self) -> None:
         budget = self.timeline.budget("fence", 10.0)
@@ -220,3 +253,10 @@ def _verdict(report: VerifyReport) -> str:
     if report.detail:
         sentence += f"; {report.detail}"
     return sentence
+
+
+async def _ended(draining: workflow.ActivityHandle[DrainReport]) -> None:
+    """Cancel a drain, and wait until it is over: nothing is carried over behind our back."""
+    draining.cancel()
+    with contextlib.suppress(FailureError, asyncio.CancelledError):
+        await draining

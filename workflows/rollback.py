@@ -1,13 +1,13 @@
-"""What every level shares: approval by signal, queries, availability, story and result."""
+"""What every level shares: queries, availability, story and result."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
@@ -17,10 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from failback.models.rollback import (
         AvailabilityReport,
         DataLoss,
-        Decision,
         EmergencyAction,
         Phase,
-        RecordedDecision,
         RollbackRequest,
         RollbackResult,
         RollbackStatus,
@@ -28,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from failback.models.sync import DrainReport, VerifyReport
 from workflows import options
-from workflows.approval import Approvals
+from workflows.gate import GatedWorkflow
 from workflows.stakeholders import Stakeholders
 from workflows.timeline import StepFailedError, Timeline
 from workflows.undo import UndoStack
@@ -37,12 +35,11 @@ PHASE = SearchAttributeKey.for_keyword("FailbackPhase")
 VERDICT = SearchAttributeKey.for_keyword("FailbackVerdict")
 
 
-class RollbackWorkflow:
-    """State and messages of a rollback of any level.
+class RollbackWorkflow(GatedWorkflow):
+    """State of a rollback of any level.
 
     A level derives from it, calls `prepare` from its `@workflow.init`, and writes its plan
-    in `run`. Signals are for `temporal workflow signal`, tctl and the UI; the update
-    `decide` is for our own CLI and console, so that a person gets an answer.
+    in `run`.
     """
 
     def prepare(self, request: RollbackRequest) -> None:
@@ -50,10 +47,10 @@ class RollbackWorkflow:
         self.request = request
         self.undo = UndoStack()
         self.timeline = Timeline(
-            request.plan.budgets, request.level, self._tell, self.undo.checkpoint
+            request.plan.budgets, request.level, self.show, self.undo.checkpoint
         )
-        self.approvals = Approvals(request.plan.approval, request.requested_by)
         self.stakeholders = Stakeholders(request)
+        self.prepare_gate(request)
         self.phase = Phase.RUNNING
         self.asked_at = workflow.now()
         self.began_at = self.asked_at
@@ -70,56 +67,11 @@ class RollbackWorkflow:
         self.children: tuple[RollbackResult, ...] = ()
         self.ended: RollbackResult | None = None
 
-    # Messages.
-
-    @workflow.signal
-    def approve(self, decision: Decision) -> None:
-        """A person lets the rollback act."""
-        self._decided("approve", decision)
-
-    @workflow.signal
-    def reject(self, decision: Decision) -> None:
-        """A person ends the rollback before it acts."""
-        self._decided("reject", decision)
-
-    @workflow.signal
-    def accept_tail(self, decision: Decision) -> None:
-        """A named operator accepts that the rest of the tail stays where it is."""
-        self._decided("accept_tail", decision)
-
-    @workflow.update
-    def decide(self, verb: str, decision: Decision) -> RecordedDecision:
-        """Any of the decisions above, or `cancel`, with an answer."""
-        return self._decided(verb, decision)
-
-    @decide.validator
-    def _may_decide(self, verb: str, decision: Decision) -> None:
-        """Refuse what would not count, with cause and cure, before it enters the history."""
-        objection = self._untimely(verb) or self.approvals.objection(verb, decision)
-        if objection:
-            raise ApplicationError(objection, type="ApprovalRefusedError", non_retryable=True)
-
-    def _untimely(self, verb: str) -> str:
-        """Why a decision comes too late or too early; empty where it is in time."""
-        if verb in ("approve", "reject") and self.phase is not Phase.WAITING_FOR_APPROVAL:
-            return f"The rollback waits for no approval: it is {self.phase.value}."
-        if verb == "accept_tail" and self.phase is not Phase.DRAINING_TAIL:
-            return f"There is no tail to accept: the rollback is {self.phase.value}."
-        if verb == "cancel" and self.undo.committed:
-            return "Traffic has moved already; the rollback can only go forward."
-        if verb not in ("approve", "reject", "accept_tail", "cancel"):
-            return f"Unknown decision {verb!r}: approve, reject, accept_tail or cancel."
-        return ""
-
-    def _decided(self, verb: str, decision: Decision) -> RecordedDecision:
-        entry = self.approvals.record(verb, decision, workflow.now())
-        self._tell()
-        return entry
-
     @workflow.query
     def status(self) -> RollbackStatus:
         """Where the rollback stands."""
         running = self.timeline.running
+        waiting = self.phase is Phase.WAITING_FOR_APPROVAL
         return RollbackStatus(
             rollback_id=self.request.rollback_id,
             estate=self.request.plan.estate,
@@ -134,6 +86,10 @@ class RollbackWorkflow:
             detail=self.error or "",
             steps=self.timeline.steps,
             decisions=self.approvals.decisions,
+            plan_hash=self.approvals.plan_hash,
+            approvals_missing=self.approvals.missing if waiting else "",
+            expires_at=self.expires_at if waiting else None,
+            escalated=bool(self.escalated),
             result=self.ended,
         )
 
@@ -143,28 +99,6 @@ class RollbackWorkflow:
         return self.timeline.steps
 
     # Mechanics that the levels' plans are written with.
-
-    async def approval_granted(self) -> bool:
-        """Wait for the quorum, a rejection or the expiry; whether the level may act."""
-        policy = self.request.plan.approval
-        if self.request.is_child or self.request.dry_run or policy.quorum == 0:
-            return True
-        self._enter(Phase.WAITING_FOR_APPROVAL)
-        expires = timedelta(seconds=policy.expires_seconds)
-        self.stakeholders.approval_needed(workflow.now() + expires)
-        try:
-            await workflow.wait_condition(
-                lambda: self.approvals.granted or self.approvals.rejection is not None,
-                timeout=expires,
-                timeout_summary="approval expires",
-            )
-        except TimeoutError:
-            self.error = f"nobody approved within {policy.expires_seconds:g} s"
-        if rejection := self.approvals.rejection:
-            self.error = f"rejected by {rejection.who}: {rejection.comment or 'no comment'}"
-        self.began_at = workflow.now()
-        self._enter(Phase.REJECTED if self.error else Phase.RUNNING)
-        return not self.error
 
     @contextlib.asynccontextmanager
     async def measuring_availability(self) -> AsyncIterator[None]:
@@ -210,7 +144,7 @@ class RollbackWorkflow:
 
     async def drain_tail(self) -> None:
         """Work until the source has everything, or a named operator accepts the rest."""
-        self._enter(Phase.DRAINING_TAIL)
+        self.enter(Phase.DRAINING_TAIL)
         if self.error is not None:
             self.stakeholders.failed_early(self.error)
         with contextlib.suppress(StepFailedError):
@@ -292,9 +226,11 @@ class RollbackWorkflow:
             error=self.error,
             emergency_action=self.emergency_action,
             children=self.children,
+            plan_hash=self.approvals.plan_hash,
+            escalated=bool(self.escalated),
         )
         if self.phase is not Phase.REJECTED:
-            self._enter(Phase.DONE if success else Phase.FAILED)
+            self.enter(Phase.DONE if success else Phase.FAILED)
         return self.ended
 
     async def closed(self, *, success: bool) -> RollbackResult:
@@ -304,26 +240,34 @@ class RollbackWorkflow:
             self.stakeholders.withdrawn((self.error or "not approved").capitalize())
         else:
             self.stakeholders.ended(result)
-        await self.stakeholders.settled()
+        self.journal.ended(result, self.phase.value, self.error)
+        await self._settled()
         return result
 
     async def cancelled(self) -> None:
         """The rollback was cancelled and undone."""
         self.error = "cancelled before traffic moved; the target serves as before"
-        self._enter(Phase.CANCELLED)
+        self.enter(Phase.CANCELLED)
         self.stakeholders.withdrawn("Cancelled before traffic moved")
-        await self.stakeholders.settled()
+        self.journal.ended(None, self.phase.value, self.error)
+        await self._settled()
 
-    def _enter(self, phase: Phase) -> None:
+    async def _settled(self) -> None:
+        """What was told and written has workflows of its own; this one may end."""
+        await self.stakeholders.settled()
+        await self.journal.settled()
+
+    def enter(self, phase: Phase) -> None:
+        """Go over to another phase, visible to whoever searches for it."""
         self.phase = phase
         if self.request.search_attributes:
             values = [PHASE.value_set(phase.value)]
             if self.ended is not None:
                 values.append(VERDICT.value_set("succeeded" if self.ended.success else "failed"))
             workflow.upsert_search_attributes(values)
-        self._tell()
+        self.show()
 
-    def _tell(self) -> None:
+    def show(self) -> None:
         """Tell the story so far in Temporal's own UI."""
         request = self.request
         lines = [
@@ -335,8 +279,9 @@ class RollbackWorkflow:
         ]
         if self.phase is Phase.WAITING_FOR_APPROVAL:
             lines.append(
-                f"Approvals: {self.approvals.given} of {request.plan.approval.quorum}. "
-                'Signal `approve` with `{"who": …, "role": …}`.'
+                f"Approvals: {self.approvals.given} of {request.plan.approval.quorum}, "
+                f"missing {self.approvals.missing}. Plan: {self.approvals.plan_hash}. "
+                'Signal `approve` with `{"who": …, "role": …, "plan_hash": …}`.'
             )
         lines.extend(
             f"- {step.name}: {step.outcome.value if step.outcome else 'running'}"

@@ -48,6 +48,10 @@ class Stakeholders:
         request = self._request
         return not (request.is_child or request.dry_run) and workflow.patched(MESSAGES)
 
+    def replanned(self, request: RollbackRequest) -> None:
+        """What is told from now on is about another plan or another reason."""
+        self._request = request
+
     def started(self) -> None:
         """The rollback acts from now on."""
         if not self._whole:

@@ -49,6 +49,7 @@ class TrafficRollback(WriteGapWorkflow):
         if not await self.approval_granted():
             return await self.closed(success=False)
         self.stakeholders.started()
+        self.journal.started()
         async with self.measuring_availability():
             try:
                 await self._close_write_path()

@@ -39,7 +39,13 @@ class ApprovalPolicy(Payload):
     """Roles that may approve; empty accepts every known role."""
     people: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Known people and the roles that each one holds."""
+    quorum_by_role: dict[str, int] = Field(default_factory=dict)
+    """How many different people must approve in each role; each person counts in one of them."""
     expires_seconds: float = 3600.0
+    on_expiry: str = "reject"
+    """What happens without the quorum after so long: `reject` or `proceed`."""
+    require_plan_hash: bool = False
+    """Whether an approval must name the plan that it is for."""
 
 
 class Decision(Payload):
@@ -48,6 +54,12 @@ class Decision(Payload):
     who: str
     role: str = ""
     comment: str = ""
+    plan_hash: str = ""
+    """The plan that is approved, or at least the first 12 characters of its hash."""
+    nonce: str = ""
+    """Of a one-time link: a second decision with it does not count."""
+    via: str = ""
+    """How it came, such as `link`; only for the record."""
 
 
 class RecordedDecision(Payload):
@@ -60,6 +72,9 @@ class RecordedDecision(Payload):
     at: datetime
     counted: bool
     why_not: str = ""
+    plan_hash: str = ""
+    """The plan that was waiting when the decision came."""
+    via: str = ""
 
 
 class RollbackPlan(Payload):
@@ -76,6 +91,8 @@ class RollbackPlan(Payload):
     budgets: dict[str, float] = Field(default_factory=dict)
     """Seconds by step name; a step that is not named has its level's default."""
     approval: ApprovalPolicy = ApprovalPolicy()
+    escalation: ApprovalPolicy | None = None
+    """Who may have it act at once as level 1; None where it is level 1."""
     sync: SyncPolicy = SyncPolicy()
     minimum_availability: float = 0.95
     """Share of passed service checks below which the verify step fails."""
@@ -193,6 +210,9 @@ class RollbackResult(Payload):
     error: str | None = None
     emergency_action: EmergencyAction | None = None
     children: tuple["RollbackResult", ...] = ()
+    plan_hash: str = ""
+    escalated: bool = False
+    """Whether it was told to act at once, as level 1."""
 
 
 class RollbackStatus(Payload):
@@ -211,4 +231,11 @@ class RollbackStatus(Payload):
     detail: str = ""
     steps: tuple[StepRecord, ...] = ()
     decisions: tuple[RecordedDecision, ...] = ()
+    plan_hash: str = ""
+    """What an approval is bound to."""
+    approvals_missing: str = ""
+    """Who still has to approve, in words; empty where nobody has to."""
+    expires_at: datetime | None = None
+    """Until when approvals are waited for."""
+    escalated: bool = False
     result: RollbackResult | None = None
