@@ -10,6 +10,8 @@ from failback.models.decision import Rule
 POINTS = 10
 """Steps within the shortest sustained time that a metric is judged by; one more point, as both
 ends are included."""
+LONGEST_STEP_SECONDS = 30.0
+"""Between two points, however long a rule asks about: what is missing between them is not seen."""
 NEWEST_SECONDS = 60.0
 """How far back is looked for the newest sample, where a rule asks about nothing but that."""
 _MARGIN_STEPS = 2
@@ -57,13 +59,13 @@ def ranges(rules: Iterable[Rule], at: datetime) -> tuple[RangeRead, ...]:
 
 
 def step_for(sustained: Iterable[float]) -> float:
-    """A step with ten of it in the shortest time, that every time is a multiple of.
+    """A step of which at least ten make the shortest time, and that every time is a multiple of.
 
     Args:
         sustained: seconds that thresholds must be passed for; zeros ask for the newest value.
     """
     times = [seconds for seconds in sustained if seconds > 0] or [NEWEST_SECONDS]
-    coarsest = min(times) / POINTS
+    coarsest = min(min(times) / POINTS, LONGEST_STEP_SECONDS)
     common = math.gcd(*(round(seconds * 1000) for seconds in times)) / 1000
     if common <= 0:
         return coarsest

@@ -20,6 +20,8 @@ _TEXT_LIMIT = 300
 """Characters of the server's own words."""
 _NAMED_SERIES = 3
 _PLAIN_SELECTOR = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*\s*(\{[^{}]*\})?")
+_PART, _VALUE, _OWN_TIME = "failback_part", "value", "own_time"
+"""The label that tells the two halves of one answer apart."""
 _REMARK = "PromQL info:"
 """How warnings begin that are about style, and not about missing data."""
 
@@ -31,9 +33,9 @@ class _StoreFailedError(Exception):
 class PrometheusMetrics:
     """Implements `MetricStore` with range queries.
 
-    Each metric is asked for twice at once: its values, and the own time of the newest raw sample
-    beneath them, as Prometheus repeats a series' last sample for five minutes after it fell
-    silent. Values that only repeat are left out, and so is what is no finite number.
+    One query asks for a metric's values and for the own time of the newest raw sample beneath
+    them, as Prometheus repeats a series' last sample for five minutes after it fell silent.
+    Values that only repeat are left out, and so is what is no finite number.
 
     Args:
         config: where the server is and how it lets us in.
@@ -71,15 +73,14 @@ class PrometheusMetrics:
 
     async def _samples(self, query: MetricQuery, grid: Grid) -> tuple[tuple[float, float], ...]:
         freshness = query.freshness or _own_time(query.promql)
-        asked = [query.promql, freshness] if freshness else [query.promql]
-        answers = await asyncio.gather(*(self._query(promql, grid) for promql in asked))
-        values = _one_series(answers[0])
         if not freshness:
-            return tuple(values)
+            return tuple(_one_series(await self._query(query.promql, grid)))
+        found = await self._query(_with_own_times(query.promql, freshness), grid)
         own_times: dict[float, float] = {}
-        for series in answers[1]:
+        for series in _parted(found, _OWN_TIME):
             for moment, own in _numbers(series):
                 own_times[moment] = max(own, own_times.get(moment, -math.inf))
+        values = _one_series(_parted(found, _VALUE))
         kept = only_fresh(values, own_times, self._fresh_seconds)
         if values and not kept:
             if not own_times:
@@ -124,6 +125,8 @@ class PrometheusMetrics:
                 headers=headers,
                 auth=auth,
                 timeout=config.timeout_seconds,
+                # Reading every authority takes 50 ms, which plain HTTP has no use for.
+                verify=config.prometheus_url.startswith("https://"),
             )
         return self._http
 
@@ -151,6 +154,24 @@ def _series_of(answer: httpx.Response) -> list[Any]:
     if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
         raise _StoreFailedError("its answer holds no series")
     return result
+
+
+def _with_own_times(promql: str, freshness: str) -> str:
+    """Both expressions as one. The new lines end what may be a comment."""
+    parts = ((promql, _VALUE), (freshness, _OWN_TIME))
+    return " or ".join(
+        f'label_replace((\n{part}\n), "{_PART}", "{name}", "", "")' for part, name in parts
+    )
+
+
+def _parted(result: list[Any], part: str) -> list[Any]:
+    """One half of an answer, its series as they were before they were put together."""
+    return [
+        {**one, "metric": {key: value for key, value in labels.items() if key != _PART}}
+        for one in result
+        for labels in [one.get("metric")]
+        if isinstance(labels, dict) and labels.get(_PART) == part
+    ]
 
 
 def _one_series(result: list[Any]) -> list[tuple[float, float]]:
