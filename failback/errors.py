@@ -96,6 +96,10 @@ class ApprovalRefusedError(FailbackError):
     """A decision was made by nobody known, in no role that counts, or too late."""
 
 
+class NoAlertsError(FailbackError):
+    """The estate has no such alert, or has had none at all."""
+
+
 class JournalError(FailbackError):
     """A file is not a journal of acknowledged writes."""
 

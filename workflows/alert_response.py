@@ -7,7 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
@@ -28,7 +33,6 @@ with workflow.unsafe.imports_passed_through():
         Escalation,
         Handling,
         Investigation,
-        MigrationPauseRequest,
         Replan,
         ResponseState,
         ResponseStatus,
@@ -37,12 +41,12 @@ with workflow.unsafe.imports_passed_through():
     from failback.temporal import ids
     from failback.temporal.starting import rollback_start
 from workflows import options, response_requests
+from workflows.investigations import Investigations
 from workflows.recording import record
 from workflows.response_records import Records
 from workflows.telling import tell
 
 _ASSESS_SECONDS = 5.0
-_PAUSE_SECONDS = 60.0
 _DOUBT_SECONDS = 3600.0
 """Where no alert fires any more and evidence is missing, it is looked for so long."""
 _SHOWN = 100
@@ -68,23 +72,33 @@ class AlertResponse:
         self._records = Records(request.estate)
         self._fresh: list[Alert] = []
         self._due = request.state is not None
-        # Opening and closing both wait for a hook, and must not overlap.
-        self._investigating = asyncio.Lock()
         self._aside: list[asyncio.Task[None]] = []
+        self._investigations = Investigations(
+            request.estate, self._state, self._records, self._start_aside
+        )
 
     @workflow.run
     async def run(self, request: AlertResponseRequest) -> None:
         """Round after round, with a fresh history every now and then."""
         if self._state.policy is None:
-            self._state.policy = await workflow.execute_local_activity_method(
-                ResponseActivities.read_policy, **options.switch(_ASSESS_SECONDS)
-            )
-        while not (workflow.info().is_continue_as_new_suggested() and not self._fresh):
+            with contextlib.suppress(ActivityError):
+                # Every decision brings it, too; this one is for what comes before the first.
+                self._state.policy = await workflow.execute_local_activity_method(
+                    ResponseActivities.read_policy, **options.switch(_ASSESS_SECONDS)
+                )
+        while not self._may_begin_anew():
             await self._something_to_do()
             await self._round()
-        await asyncio.gather(*self._aside)
-        await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(AlertResponseRequest(estate=self._estate, state=self._state))
+
+    def _may_begin_anew(self) -> bool:
+        """Whether the history is long, and the state holds everything that goes on."""
+        return (
+            workflow.info().is_continue_as_new_suggested()
+            and not self._fresh
+            and all(task.done() for task in self._aside)
+            and workflow.all_handlers_finished()
+        )
 
     # Messages.
 
@@ -101,13 +115,13 @@ class AlertResponse:
     @workflow.signal
     async def close_investigation(self, closing: CloseInvestigation) -> None:
         """A person has looked into it; one who may not is not heard."""
-        if not self._objection(closing):
-            await self._close(closing)
+        if not self._investigations.objection(closing):
+            await self._investigations.close(closing)
 
     @workflow.update(name="close_investigation")
     async def close(self, closing: CloseInvestigation) -> Investigation:
         """As the signal, with the closed investigation as the answer."""
-        closed = await self._close(closing)
+        closed = await self._investigations.close(closing)
         if closed is None:
             raise ApplicationError(
                 "Somebody else has closed it.", type="ApprovalRefusedError", non_retryable=True
@@ -116,23 +130,9 @@ class AlertResponse:
 
     @close.validator
     def _may_close(self, closing: CloseInvestigation) -> None:
-        objection = self._objection(closing)
+        objection = self._investigations.objection(closing)
         if objection:
             raise ApplicationError(objection, type="ApprovalRefusedError", non_retryable=True)
-
-    def _objection(self, closing: CloseInvestigation) -> str:
-        """Why a person may not close what is open; empty where they may."""
-        people = self._state.policy.people if self._state.policy is not None else {}
-        if self._state.investigation is None:
-            return "No investigation is open."
-        if not closing.who:
-            return "Closing an investigation needs a name in `who`."
-        if people and closing.who not in people:
-            return (
-                f"Nobody known is called {closing.who!r}. Known: {', '.join(sorted(people))}. "
-                "Add the person to approvals.people, or close it as one of them."
-            )
-        return ""
 
     @workflow.query
     def status(self) -> ResponseStatus:
@@ -227,7 +227,7 @@ class AlertResponse:
             case ActionKind.JOIN | ActionKind.ESCALATE:
                 await self._join(situation, decided)
             case ActionKind.INVESTIGATE:
-                await self._investigate(decided)
+                self._investigations.open(decided)
             case ActionKind.RECOMMEND if news:
                 self._start_aside(tell(self._records.recommendation(decided, self._state)))
             case _:
@@ -320,7 +320,7 @@ class AlertResponse:
         """Signal the rollback; one that ended meanwhile needs it no more."""
         try:
             await running.signal(name, payload)
-        except ApplicationError as error:
+        except FailureError as error:
             workflow.logger.warning("the rollback was not told to %s: %s", name, error)
             self._due = True
 
@@ -332,58 +332,6 @@ class AlertResponse:
         keys, self._state.unattributed = tuple(self._state.unattributed), []
         self._start_aside(record([self._records.attribution(handling.rollback_id, how, keys)]))
         self._state.handling = handling.model_copy(update={"alerts": handling.alerts + len(keys)})
-
-    async def _investigate(self, decided: Decided) -> None:
-        """Pause migration activities, and leave it open until a person closes it."""
-        async with self._investigating:
-            opened = self._records.opened(decided, workflow.uuid4().hex[:4])
-            self._state.investigation = opened
-            self._start_aside(tell(self._records.investigation_opened(opened, self._state)))
-            if self._state.policy is not None and self._state.policy.pauses:
-                opened = opened.model_copy(
-                    update={"paused": await self._pause(opened, resume=False)}
-                )
-                self._state.investigation = opened
-            self._start_aside(record([self._records.investigation(opened)]))
-
-    async def _pause(self, investigation: Investigation, *, resume: bool) -> str:
-        """What came of asking for a pause, or for its end."""
-        try:
-            report = await workflow.execute_activity_method(
-                ResponseActivities.pause_migration,
-                MigrationPauseRequest(
-                    estate=self._estate,
-                    investigation_id=investigation.investigation_id,
-                    reason=investigation.reason,
-                    resume=resume,
-                ),
-                **options.effect(_PAUSE_SECONDS),
-            )
-        except ActivityError as error:
-            return f"failed: {error.cause or error}"
-        return report.detail if report.done else f"failed: {report.detail}"
-
-    async def _close(self, closing: CloseInvestigation) -> Investigation | None:
-        """Close what is open; None where somebody else was faster."""
-        async with self._investigating:
-            investigation = self._state.investigation
-            if investigation is None:
-                return None
-            resumed = ""
-            if closing.resume and self._state.policy is not None and self._state.policy.pauses:
-                resumed = await self._pause(investigation, resume=True)
-            closed = investigation.model_copy(
-                update={
-                    "closed_at": workflow.now(),
-                    "closed_by": closing.who,
-                    "comment": closing.comment[:1000],
-                    "resumed": resumed,
-                }
-            )
-            self._start_aside(record([self._records.investigation(closed)]))
-            self._state.acknowledged = DecisionKind.PAUSE_AND_INVESTIGATE
-            self._state.investigation = None
-            return closed
 
     def _start_aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin what nobody waits for; it is waited for before a fresh history."""

@@ -51,6 +51,14 @@ class _Certificate(_LazyGroup):
     module = "failback.cli.certificate"
 
 
+class _Alerts(_LazyGroup):
+    module = "failback.cli.alerts"
+
+
+class _Investigation(_LazyGroup):
+    module = "failback.cli.investigation"
+
+
 class _Audit(_LazyGroup):
     module = "failback.cli.audit"
 
@@ -119,6 +127,8 @@ _add("sync", _Sync, "Look at the reverse sync, drive it by hand, compare both si
 _add("rollback", _Rollback, "Start, approve, watch and report rollbacks.")
 _add("fence", _Fence, "Who may write: look, raise, lift, by hand.")
 _add("certificate", _Certificate, "Make keys; check and show certificates of rollbacks.")
+_add("alerts", _Alerts, "What fires, what was decided about it, and every alert on record.")
+_add("investigation", _Investigation, "Close what a person has looked into.")
 _add("audit", _Audit, "The record of alerts, decisions and approvals: read it, check its chain.")
 _add("rules", _Rules, "Rules, routes and a dashboard for Prometheus, Alertmanager and Grafana.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")

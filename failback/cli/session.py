@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from failback.models.common import Level
     from failback.ports import AuditLog, ReverseSyncEngine
     from failback.telemetry import Telemetry
+    from failback.temporal.responses import Responses
     from failback.temporal.rollbacks import Rollbacks
 
 CONFIG_VARIABLE = "FAILBACK_CONFIG"
@@ -82,6 +83,15 @@ class Session:
 
         interceptors = () if self._traced is None else self._traced[0].interceptors()
         return Rollbacks(await connect(estate, interceptors=interceptors), estate)
+
+    async def responses(self) -> "Responses":
+        """This estate's answer to alerts; raises UnreachableError without Temporal."""
+        estate = self.estate
+        from failback.temporal.client import connect  # noqa: PLC0415 - temporalio takes 0.5 s
+        from failback.temporal.responses import Responses  # noqa: PLC0415 - as above
+
+        interceptors = () if self._traced is None else self._traced[0].interceptors()
+        return Responses(await connect(estate, interceptors=interceptors), estate.estate)
 
     @cached_property
     def _traced(self) -> "tuple[Telemetry, Span | None] | None":

@@ -118,14 +118,24 @@ def write_head(console: Console, status: RollbackStatus) -> None:
     if status.detail:
         fact(console, "detail", status.detail)
     if status.phase is Phase.WAITING_FOR_APPROVAL:
+        missing = f", missing {status.approvals_missing}" if status.approvals_missing else ""
         fact(
-            console, "approvals", f"{status.approvals_given} of {status.approvals_needed}", "yellow"
+            console,
+            "approvals",
+            f"{status.approvals_given} of {status.approvals_needed}{missing}",
+            "yellow",
         )
+        if status.expires_at is not None:
+            fact(console, "until", f"{status.expires_at:%F %T} UTC")
+        fact(console, "plan", status.plan_hash)
         fact(
             console,
             "approve",
-            f"failback rollback approve {status.rollback_id} --as NAME --role ROLE",
+            f"failback rollback approve {status.rollback_id} --as NAME --role ROLE"
+            f"{f' --plan-hash {status.plan_hash[:12]}' if status.plan_hash else ''}",
         )
+    if status.escalated:
+        fact(console, "escalated", "acts as level 1", "yellow")
 
 
 def write_result(console: Console, result: RollbackResult) -> None:

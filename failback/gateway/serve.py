@@ -3,20 +3,22 @@
 import logging
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 
+from failback.approvals.links import LinkSigner
 from failback.config import Estate
 from failback.errors import ConfigurationError
 from failback.gateway.api.looking import Look
 from failback.gateway.api.rollbacks import RollbackDesk
 from failback.gateway.app import GatewayPorts, build_app
 from failback.gateway.intake import CoalescingIntake, signals_to_temporal
-from failback.gateway.links import ApprovalLinks
 from failback.gateway.metrics import Metrics
 from failback.gateway.senders import senders_of
+from failback.gateway.signed_links import Desk, SignedLinks
 from failback.gateway.sns import HttpVisits
 from failback.gateway.temporal import TemporalLink
 from failback.ports import AuditLog
@@ -35,7 +37,6 @@ def compose_gateway(
     audit: AuditLog,
     look: Look,
     *,
-    links: ApprovalLinks | None = None,
     telemetry: Telemetry | None = None,
 ) -> Starlette:
     """The gateway of an estate on its real ports, which it closes when it ends.
@@ -44,7 +45,6 @@ def compose_gateway(
         estate: with a section `gateway`.
         audit: where events are kept, and alerts are read.
         look: looks at every part of the estate.
-        links: what is behind approval links.
         telemetry: traces of calls to Temporal.
     """
     config = estate.gateway or GatewayConfig()
@@ -67,9 +67,18 @@ def compose_gateway(
         desk=desk,
         audit=audit,
         look=look,
-        links=links,
+        links=_links(estate, desk),
     )
     return build_app(estate, ports, metrics, closing=close)
+
+
+def _links(estate: Estate, desk: Callable[[], Awaitable[Desk]]) -> SignedLinks | None:
+    """What is behind approval links; None where nobody has configured a key for them."""
+    key = estate.approvals.link_key
+    if key is None:
+        return None
+    signer = LinkSigner(key.get_secret_value(), estate.approvals.link_seconds)
+    return SignedLinks(estate.estate, signer, desk)
 
 
 async def serve(app: Starlette, config: GatewayConfig) -> None:
