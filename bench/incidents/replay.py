@@ -12,7 +12,14 @@ from failback.decision.evaluate import DECISION_RANKS, assess
 from failback.decision.matrix import ANOMALY_SCORE, DEFAULT_RULES
 from failback.decision.queries import default_queries
 from failback.models.audit import EntryKind, NewEntry
-from failback.models.decision import Assessment, DecisionKind, GatherEvidenceRequest
+from failback.models.decision import (
+    Assessment,
+    AssessmentEvidence,
+    DecisionKind,
+    GatherEvidenceRequest,
+    MetricEvidence,
+    Rule,
+)
 from failback.providers.audit import FakeAuditLog
 from failback.providers.metrics import PrometheusMetrics
 from failback.sections.metrics import MetricsConfig
@@ -28,6 +35,7 @@ class Decided(NamedTuple):
     incident: Incident
     look: Look
     assessment: Assessment
+    evidence: AssessmentEvidence
 
     @property
     def right(self) -> bool:
@@ -88,7 +96,7 @@ async def decide(incident: Incident, looks: Iterable[Look], url: str) -> list[De
         for look in looks:
             at = datetime.fromtimestamp(incident.onset + look.seconds, UTC)
             evidence = await gatherer.gather(GatherEvidenceRequest(at=at))
-            decided.append(Decided(incident, look, assess(RULES, evidence)))
+            decided.append(Decided(incident, look, assess(RULES, evidence), evidence))
     return decided
 
 
@@ -121,3 +129,39 @@ def by_shape(decided: Sequence[Decided]) -> dict[str, Score]:
     for one in decided:
         groups[one.incident.shape].append(one)
     return {shape: score(group) for shape, group in groups.items()}
+
+
+def by_newest_alone(decided: Sequence[Decided]) -> list[Decided]:
+    """What would be decided by a matrix that looks at nothing but the newest sample."""
+    rules = [
+        rule if rule.within_seconds else rule.model_copy(update={"sustained_seconds": 0.0})
+        for rule in RULES
+    ]
+    return [_again(one, rules, one.evidence) for one in decided]
+
+
+def by_last_known(decided: Sequence[Decided]) -> list[Decided]:
+    """What would be decided if the last known value stood wherever a sample is missing."""
+    return [_again(one, RULES, _filled(one.evidence)) for one in decided]
+
+
+def _again(one: Decided, rules: Sequence[Rule], evidence: AssessmentEvidence) -> Decided:
+    return one._replace(assessment=assess(rules, evidence), evidence=evidence)
+
+
+def _filled(evidence: AssessmentEvidence) -> AssessmentEvidence:
+    return evidence.model_copy(
+        update={"metrics": tuple(_without_gaps(one) for one in evidence.metrics)}
+    )
+
+
+def _without_gaps(metric: MetricEvidence) -> MetricEvidence:
+    known = {round(time, 3): value for time, value in metric.samples}
+    samples = []
+    value = metric.samples[0][1] if metric.samples else 0.0
+    begins, ends = metric.start.timestamp(), metric.end.timestamp()
+    for number in range(round((ends - begins) / metric.step_seconds) + 1):
+        time = round(begins + number * metric.step_seconds, 3)
+        value = known.get(time, value)
+        samples.append((time, value))
+    return metric.model_copy(update={"samples": tuple(samples), "error": ""})

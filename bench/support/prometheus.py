@@ -57,30 +57,43 @@ class Prometheus:
         self._config.write_text(config, encoding="utf-8")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
-    def running(self, *arguments: str) -> Iterator["Prometheus"]:
+    def running(self) -> Iterator["Prometheus"]:
         """The server, ready to answer until the body ends."""
-        program = PROMETHEUS or "prometheus"
+        try:
+            self._start()
+            yield self
+        finally:
+            self._end((signal.SIGTERM, 10.0))
+
+    def crash(self) -> None:
+        """Kill the server, and start another one on the same store and port."""
+        self._end((signal.SIGKILL, 10.0))
+        self._start()
+
+    def _start(self) -> None:
         process = spawn(
             [
-                program,
+                PROMETHEUS or "prometheus",
                 f"--config.file={self._config}",
                 f"--storage.tsdb.path={self.data}",
                 "--storage.tsdb.retention.time=100y",
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--log.level=warn",
-                *arguments,
             ],
             log=self.log,
         )
-        try:
-            ready = wait_until(lambda: process.poll() is not None or self._ready(), 30)
-            if not ready or process.poll() is not None:
-                raise RuntimeError(f"Prometheus does not run: {tail(self.log)}")
-            yield self
-        finally:
-            end(process, (signal.SIGTERM, 10.0))
+        self._process = process
+        ready = wait_until(lambda: process.poll() is not None or self._ready(), 30)
+        if not ready or process.poll() is not None:
+            raise RuntimeError(f"Prometheus does not run: {tail(self.log)}")
+
+    def _end(self, *signals: tuple[signal.Signals, float]) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            end(process, *signals)
 
     def query(self, promql: str, at: float) -> list[tuple[dict[str, str], float]]:
         """Every series' labels and value at one moment."""
