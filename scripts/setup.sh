@@ -36,14 +36,21 @@ find_uv() {
 }
 
 # Knot is the name server of the lab and, with kdig and knsupdate, an independent client in tests.
+# Prometheus and Alertmanager are the lab's, and their tools check the rules that failback writes.
 install_debian_parts() {
-  local missing=() as_root=() was_there=no
-  [[ -x /usr/sbin/knotd ]] && was_there=yes || missing+=(knot)
+  local missing=() as_root=() services=()
+  [[ -x /usr/sbin/knotd ]] || { missing+=(knot); services+=(knot); }
   command -v kdig >/dev/null && command -v knsupdate >/dev/null || missing+=(knot-dnsutils)
+  command -v prometheus >/dev/null && command -v promtool >/dev/null ||
+    { missing+=(prometheus); services+=(prometheus); }
+  # Debian's name of the program, then its own.
+  { command -v prometheus-alertmanager || command -v alertmanager; } >/dev/null &&
+    command -v amtool >/dev/null ||
+    { missing+=(prometheus-alertmanager); services+=(prometheus-alertmanager); }
   (( ${#missing[@]} )) || return 0
 
-  local without="without ${missing[*]} the lab serves DNS from its own small server, and the tests \
-that ask Knot or its tools are skipped."
+  local without="without ${missing[*]} the lab does without what they do (names come from its own \
+small server), and the tests that ask them are skipped."
   if [[ "${FAILBACK_APT:-1}" == 0 ]]; then
     say "FAILBACK_APT=0: $without"
     return 0
@@ -70,10 +77,12 @@ that ask Knot or its tools are skipped."
       return 0
     fi
   fi
-  # The package starts a name server of its own on port 53, which nobody asked for.
-  if [[ "$was_there" == no ]] && command -v systemctl >/dev/null; then
-    "${as_root[@]}" systemctl disable --now knot >/dev/null 2>&1 || true
-  fi
+  # These packages start servers of their own on well-known ports, which nobody asked for.
+  local service
+  for service in "${services[@]}"; do
+    "${as_root[@]}" systemctl disable --now "$service" >/dev/null 2>&1 ||
+      "${as_root[@]}" service "$service" stop >/dev/null 2>&1 || true
+  done
 }
 
 uv=$(find_uv)
