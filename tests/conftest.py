@@ -6,7 +6,7 @@ and ports from a range of its own.
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,6 +85,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Has a figure of the test told at the end of the run."""
+    return lambda text: request.node.user_properties.append(("said", text))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the figures, whichever process found them."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "teardown":
+                for kind, text in report.user_properties:
+                    if kind == "said":
+                        terminalreporter.write_line(f"{report.nodeid}: {text}")
 
 
 @pytest.fixture(scope="session")

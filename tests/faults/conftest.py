@@ -10,8 +10,6 @@ from failback.reverse_sync.engine import ReverseSync
 
 from support.pairs import Pair, open_pair
 
-_SAID = pytest.StashKey[list[str]]()
-
 
 @pytest.fixture
 def pair(databases: DatabasePair) -> Iterator[Pair]:
@@ -32,18 +30,3 @@ def armed(pair: Pair) -> Callable[..., ReverseSync]:
         return engine
 
     return arm
-
-
-@pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Has a figure of the test told at the end of the run."""
-    lines = request.config.stash.setdefault(_SAID, [])
-    return lambda text: lines.append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Tell the figures."""
-    for line in config.stash.get(_SAID, []):
-        terminalreporter.write_line(line)

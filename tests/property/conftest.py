@@ -1,7 +1,7 @@
 """How many histories are generated, and a line that says how many were."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -45,13 +45,16 @@ class Count:
     seconds: float = 0.0
 
 
-COUNT = pytest.StashKey[Count]()
-
-
-@pytest.fixture(scope="session")
-def count(request: pytest.FixtureRequest) -> Count:
+@pytest.fixture
+def count(say: Callable[[str], None]) -> Iterator[Count]:
     """Told at the end of the run."""
-    return request.config.stash.setdefault(COUNT, Count())
+    made = Count()
+    yield made
+    rate = made.examples / made.seconds if made.seconds else 0.0
+    say(
+        f"{made.examples} histories, {made.steps} steps, {made.writes} writes let through,"
+        f" {made.comparisons} comparisons of both sides, {rate:.1f} a second"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +63,3 @@ def world(postgres_pair: PostgresPair) -> Iterator[World]:
     made = World(postgres_pair)
     yield made
     made.close()
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Say how much was generated."""
-    count = config.stash.get(COUNT, None)
-    if count is not None:
-        rate = count.examples / count.seconds if count.seconds else 0.0
-        terminalreporter.write_line(
-            f"generated histories: {count.examples} run, {count.steps} steps,"
-            f" {count.writes} writes that were let through,"
-            f" {count.comparisons} comparisons of both sides, {rate:.1f} a second"
-        )
