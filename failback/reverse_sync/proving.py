@@ -85,6 +85,7 @@ class Proving:
             progress=progress or (lambda _: None),
             parallel=self.settings.parallel,
             examples=examples,
+            recheck_seconds=self.settings.recheck_seconds,
         )
 
     def verify_some(self, budget_seconds: float) -> LedgerReport:

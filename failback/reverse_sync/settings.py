@@ -30,6 +30,8 @@ class SyncSettings:
     rules: tuple[BusinessRule, ...] = ()
     direction: Direction = field(default_factory=Direction)
     connect_timeout_seconds: float = 5.0
+    recheck_seconds: float = 5.0
+    """So long a verification looks again at rows that differ while a side takes writes."""
 
     @classmethod
     def of(cls, estate: Estate) -> "SyncSettings":

@@ -60,7 +60,11 @@ class OnPostgres:
                 connection.execute(ENTRIES)
                 connection.execute(f"GRANT ALL ON entries TO {PRODUCT_ROLE}".encode())
         self.settings = SyncSettings(
-            estate="contract", source_dsn=databases.source_dsn, target_dsn=databases.target_dsn
+            estate="contract",
+            source_dsn=databases.source_dsn,
+            target_dsn=databases.target_dsn,
+            # Differences that these tests make stay.
+            recheck_seconds=0.5,
         )
         self.engine: ReverseSyncEngine = ReverseSync(self.settings)
 

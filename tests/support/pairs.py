@@ -109,6 +109,8 @@ def open_pair(databases: DatabasePair) -> Iterator[Pair]:
             estate=databases.name.replace("_", "-"),
             source_dsn=databases.source_dsn,
             target_dsn=databases.target_dsn,
+            # Differences that tests make stay: nothing is on its way.
+            recheck_seconds=0.5,
         ),
     )
     try:
