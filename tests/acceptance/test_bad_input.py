@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from failback.lab.processes import free_port
 
-from support.lab_run import Answer, LabRun, command
+from support.lab_run import Answer, LabRun, command, command_here
 from support.snapshot import differences, snapshot
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -61,8 +61,8 @@ def role_of(lab: LabRun, side: str) -> str:
 def refused(lab: LabRun, config: Path | str, *words: str, code: int = 1) -> dict[str, str]:
     """A command that must fail, for programs and for people, and change nothing."""
     before = snapshot(lab)
-    for_programs = command("--config", str(config), *words, "--json")
-    for_people = command("--config", str(config), *words)
+    for_programs = command_here("--config", str(config), *words, "--json")
+    for_people = command_here("--config", str(config), *words)
     assert differences(before, snapshot(lab)) == []
     assert (for_programs.code, for_people.code) == (code, code), for_programs
     error: dict[str, str] = for_programs.facts["error"]
@@ -76,7 +76,7 @@ def refused(lab: LabRun, config: Path | str, *words: str, code: int = 1) -> dict
 def left_out(lab: LabRun, table: str) -> dict[str, str]:
     """What arming says of a table that cannot be carried over; it stops no other table."""
     try:
-        answer = command("--config", lab.facts["config"], "arm", "--no-continuous", "--json")
+        answer = command_here("--config", lab.facts["config"], "arm", "--no-continuous", "--json")
         assert answer.code == 1, answer
         assert table not in answer.facts["tables"]
         assert len(answer.facts["tables"]) > 5
@@ -84,11 +84,31 @@ def left_out(lab: LabRun, table: str) -> dict[str, str]:
         assert problem["table"] == table
         return dict(problem)
     finally:
-        assert command("--config", lab.facts["config"], "disarm", "--without-temporal").code == 0
+        assert (
+            command_here("--config", lab.facts["config"], "disarm", "--without-temporal").code == 0
+        )
 
 
 def flat(text: str) -> str:
     return "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("rollback", "list"), 0),
+        (("sync", "status"), 1),
+        (("rollback", "start", "--level", "7", "--reason", "errors"), 2),
+    ],
+)
+def test_command_as_a_process_then_it_answers_as_it_does_in_this_one(
+    lab: LabRun, words: tuple[str, ...], code: int
+) -> None:
+    for form in ((), ("--json",)):
+        line = ("--config", lab.facts["config"], *words, *form)
+        alone = command(*line)
+        assert alone.code == code
+        assert alone == command_here(*line)
 
 
 def test_pattern_that_matches_no_table_when_armed_then_it_is_named(
@@ -114,7 +134,7 @@ def test_partitioned_table_without_a_key_when_armed_then_it_is_refused_by_name(
             drop = "DROP TABLE public.keyless"
             opened.enter_context(done(lab, side, create.format(owner), drop))
         problem = left_out(lab, "public.keyless")
-        check = command("--config", lab.facts["config"], "check", "--json")
+        check = command_here("--config", lab.facts["config"], "check", "--json")
     assert "has no primary key" in problem["problem"]
     assert "ADD PRIMARY KEY" in problem["cure"]
     assert any(
@@ -129,7 +149,7 @@ def test_role_without_replication_when_a_slot_is_asked_for_then_the_grant_is_tol
     role = role_of(lab, "target")
     with done(lab, "target", f"ALTER ROLE {role} NOREPLICATION", f"ALTER ROLE {role} REPLICATION"):
         error = refused(lab, lab.facts["config"], "arm", "--capture", "slot")
-        check = command("--config", lab.facts["config"], "check", "--json")
+        check = command_here("--config", lab.facts["config"], "check", "--json")
     assert error["type"] == "MissingRightError"
     assert f"ALTER ROLE {role} REPLICATION" in error["cure"]
     # Arming would not be stopped by it: the check says by what way, and what a slot would need.
@@ -216,7 +236,7 @@ def test_level_out_of_range_when_started_then_nothing_is_started(
 ) -> None:
     words = ("rollback", "start", "--level", level, "--reason", "errors")
     assert told in refused(lab, lab.facts["config"], *words, code=code)["cause"]
-    listed = command("--config", lab.facts["config"], "rollback", "list", "--json")
+    listed = command_here("--config", lab.facts["config"], "rollback", "list", "--json")
     assert listed.facts == {"rollbacks": []}
 
 
@@ -241,9 +261,7 @@ def test_journal_that_is_none_when_audited_then_it_is_told_and_left_alone(
         # An empty file is a fine place for a new journal.
         words.append("load")
     for word in words:
-        answer = command(
-            "lab", word, "--dir", lab.lab, "--journal", str(journal), "--json", seconds=60
-        )
+        answer = command_here("lab", word, "--dir", lab.lab, "--journal", str(journal), "--json")
         assert_refused(answer, "JournalError", str(journal))
         assert journal.read_bytes() == content
 
@@ -252,7 +270,7 @@ def test_journal_that_is_not_there_when_audited_then_it_is_told(
     lab: LabRun, tmp_path: Path
 ) -> None:
     missing = tmp_path / "none.jsonl"
-    answer = command("lab", "audit", "--dir", lab.lab, "--journal", str(missing), "--json")
+    answer = command_here("lab", "audit", "--dir", lab.lab, "--journal", str(missing), "--json")
     assert_refused(answer, "JournalError", str(missing))
     assert not missing.exists()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.lab_run import LabRun, command, until
+from support.lab_run import LabRun, command_here, until
 from support.snapshot import differences, snapshot
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -23,7 +23,7 @@ def armed(shared_lab: LabRun) -> LabRun:
 def refused(lab: LabRun, *words: str, code: int = 1) -> dict[str, str]:
     """A command that must fail and change nothing; its error."""
     before = snapshot(lab)
-    answer = command("--config", lab.facts["config"], *words, "--json")
+    answer = command_here("--config", lab.facts["config"], *words, "--json")
     assert differences(before, snapshot(lab)) == []
     assert answer.code == code, answer
     error: dict[str, str] = answer.facts["error"]
