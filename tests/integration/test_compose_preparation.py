@@ -40,10 +40,13 @@ def preparation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def prepared(
-    preparation: ModuleType, postgres_pair: PostgresPair, tmp_path: Path
+    preparation: ModuleType,
+    postgres_pair: PostgresPair,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """The folder that the containers share, prepared twice as after a restart."""
-    folder = tmp_path / "estate"
+    # A short name: the path of a socket in it may have 97 characters.
+    folder = tmp_path_factory.mktemp("compose") / "estate"
     dsns = {side: postgres_pair.server(side).admin_dsn() for side in Side}
     try:
         preparation.prepare(folder, dsns)

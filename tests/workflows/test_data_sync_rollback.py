@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from failback.errors import ApprovalRefusedError
+from failback.errors import ApprovalRefusedError, FailbackError
 from failback.lab.binaries import temporal_program
 from failback.models.common import Level, Outcome, Side
 from failback.models.rollback import Decision, EmergencyAction, Phase
@@ -189,6 +189,8 @@ async def test_level_2_when_cancelled_while_waiting_then_ends_and_another_may_st
     await fakes.until_phase(Phase.WAITING_FOR_APPROVAL)
     await fakes.rollbacks.cancel(started.rollback_id, ALICE)
     await fakes.until_phase(Phase.CANCELLED)
+    with pytest.raises(FailbackError, match="cancelled"):
+        await fakes.rollbacks.result(started.rollback_id)
     assert fakes.effects() == []
     again = await fakes.rollbacks.start(1, "errors", "bob")
 

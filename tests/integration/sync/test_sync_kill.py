@@ -73,6 +73,8 @@ def test_batches_when_the_consumer_is_killed_again_and_again_then_nothing_is_los
                         [written * 50],
                     )
                 target.execute("UPDATE entry SET v = v + 1 WHERE id %% 7 = %s", [written % 7])
+                # A batch takes longer than this; each round rewrites more than the one before.
+                over.wait(0.05)
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -31,6 +31,8 @@ class Writer(threading.Thread):
     dsn: str
     number: int
     over: threading.Event
+    pausing: threading.Event
+    """Set, it gives the engine the time to catch up now and then."""
     committed: int = 0
     failure: BaseException | None = None
 
@@ -47,6 +49,8 @@ class Writer(threading.Thread):
                 while not self.over.is_set():
                     with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
                         self.transaction(connection)
+                    if self.pausing.is_set():
+                        self.over.wait(0.03)
         except BaseException as failure:
             self.failure = failure
             raise
@@ -80,9 +84,9 @@ def test_batches_when_many_writers_commit_in_odd_order_then_nothing_is_lost(
         "INSERT INTO ledger SELECT n, 0, 'first' FROM generate_series(1, 200) AS n",
         batch_changes=100,
     )
-    over = threading.Event()
+    over, pausing = threading.Event(), threading.Event()
     dsn = pair.databases.admin_dsn(Side.TARGET)
-    writers = [Writer(dsn, number, over) for number in range(6)]
+    writers = [Writer(dsn, number, over, pausing) for number in range(6)]
     for writer in writers:
         writer.start()
     try:
@@ -92,6 +96,8 @@ def test_batches_when_many_writers_commit_in_odd_order_then_nothing_is_lost(
             report = engine.run_batch()
             batches += report.changes > 0
             reached += report.caught_up
+            if batches >= 50:
+                pausing.set()
     finally:
         over.set()
         for writer in writers:
@@ -99,6 +105,7 @@ def test_batches_when_many_writers_commit_in_odd_order_then_nothing_is_lost(
     assert [writer.failure for writer in writers] == [None] * 6
     assert all(writer.committed for writer in writers)
     assert batches >= 100
+    assert reached >= 5
     assert engine.drain(20).outcome is Outcome.SUCCEEDED
     pair.assert_equal()
     assert engine.status().lag_seconds == 0.0
