@@ -188,6 +188,7 @@ async def test_decision_when_it_is_sent_then_it_is_the_holders_own() -> None:
     ((rollback_id, verb, decision),) = gate.rollbacks.said
     assert (rollback_id, verb) == (ID, "approve")
     assert (decision.who, decision.role, decision.comment) == ("alice", "engineering_lead", "go")
+    assert decision.plan_hash == PLAN
 
 
 async def test_decision_when_the_holder_has_several_roles_then_one_must_be_named() -> None:

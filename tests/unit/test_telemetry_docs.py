@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+from failback.gateway.metrics import Metrics
 from failback.telemetry import BUCKETS_SECONDS
 from workflows.timeline import STEP_SECONDS
 
@@ -14,8 +15,11 @@ PAGE = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
 
 
 def published() -> dict[str, str]:
-    """The metrics that workflows and activities create, with the help text of each."""
-    found: dict[str, str] = {}
+    """The metrics that workflows, activities and the gateway create, with each one's help text."""
+    found = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name: metric.documentation
+        for metric in Metrics().registry.collect()
+    }
     for package in ("workflows", "activities"):
         for path in (ROOT / package).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

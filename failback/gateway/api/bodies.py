@@ -45,7 +45,7 @@ class Decide(Asked):
 class Approve(Decide):
     """An approval, which is always of one plan."""
 
-    plan_hash: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    plan_hash: Annotated[str, StringConstraints(pattern="^[0-9a-f]{12,64}$")]
 
 
 class EventType(StrEnum):

@@ -119,14 +119,7 @@ class RollbackOperations:
                 f"Send one of: {', '.join(roles)}.",
             )
         role = asked.role or (roles[0] if roles else "")
-        return Decision.model_validate(
-            {
-                "who": who,
-                "role": role,
-                "comment": asked.comment,
-                "plan_hash": asked.plan_hash,
-            }
-        )
+        return Decision(who=who, role=role, comment=asked.comment, plan_hash=asked.plan_hash)
 
 
 Shape = TypeVar("Shape", bound=BaseModel)
