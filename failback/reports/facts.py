@@ -206,7 +206,7 @@ def next_steps(result: RollbackResult, extras: ReportExtras) -> list[tuple[str, 
 
 def axis(result: RollbackResult) -> Axis:
     """The axis of a result; waiting for people is not on it."""
-    steps = list(_all_steps(result))
+    steps = list(all_steps(result))
     began = result.started_at + timedelta(seconds=result.waited_seconds)
     start = min([began, *(step.started_at for step, _ in steps)])
     ends = [step.ended_at for step, _ in steps if step.ended_at is not None]
@@ -215,7 +215,7 @@ def axis(result: RollbackResult) -> Axis:
 
 def bars(result: RollbackResult, along: Axis) -> list[Bar]:
     """Every step of a rollback and of its children, each in its place."""
-    return [_bar(step, depth, along) for step, depth in _all_steps(result)]
+    return [_bar(step, depth, along) for step, depth in all_steps(result)]
 
 
 def moments(result: RollbackResult) -> list[tuple[datetime, str]]:
@@ -230,7 +230,7 @@ def moments(result: RollbackResult) -> list[tuple[datetime, str]]:
         found.append((result.held_at, "requests held"))
     ends = {
         step.name: step.ended_at
-        for step, _ in _all_steps(result)
+        for step, _ in all_steps(result)
         if step.ended_at is not None and step.outcome is Outcome.SUCCEEDED
     }
     found.extend(
@@ -293,7 +293,7 @@ def _bar(step: StepRecord, depth: int, along: Axis) -> Bar:
     return Bar(step, depth, left, width, 100.0 * took / step.budget_seconds)
 
 
-def _all_steps(result: RollbackResult, depth: int = 0) -> Iterator[tuple[StepRecord, int]]:
+def all_steps(result: RollbackResult, depth: int = 0) -> Iterator[tuple[StepRecord, int]]:
     """Steps with those of children after the step that ran them."""
     children = list(result.children)
     for step in result.steps:
@@ -303,6 +303,6 @@ def _all_steps(result: RollbackResult, depth: int = 0) -> Iterator[tuple[StepRec
                 step.ended_at is None or child.started_at <= step.ended_at
             ):
                 children.remove(child)
-                yield from _all_steps(child, depth + 1)
+                yield from all_steps(child, depth + 1)
     for child in children:
-        yield from _all_steps(child, depth + 1)
+        yield from all_steps(child, depth + 1)
