@@ -116,6 +116,10 @@ class WebhookError(FailbackError):
     """A body is not what its sender's webhooks look like; nothing of it was taken."""
 
 
+class PostMortemError(FailbackError):
+    """A post-mortem cannot be written, read or completed."""
+
+
 class UndeliveredMessageError(FailbackError):
     """A channel did not take a message."""
 

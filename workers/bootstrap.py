@@ -16,6 +16,7 @@ from failback.config import Estate
 from failback.providers.checks.availability import AvailabilityProber
 from failback.providers.compose import Ports, compose
 from failback.providers.evidence import FileEvidence
+from failback.providers.post_mortems import FilePostMortems
 from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.settings import SyncSettings
 from failback.telemetry import Telemetry
@@ -95,6 +96,7 @@ def worker_ports(estate: Estate, ports: Ports, engine: ReverseSync) -> WorkerPor
         engine=engine,
         evidence=FileEvidence(estate.estate, estate.certificates) if estate.certificates else None,
         audit=ports.audit,
+        post_mortems=FilePostMortems(estate.estate, estate.post_mortems),
         pause=ports.pause,
         gather=evidence_gatherer(estate, ports.metrics, ports.audit).gather,
         probe=(lambda before: AvailabilityProber(checks, interval, before)) if checks else None,

@@ -15,6 +15,7 @@ from activities.database import DatabaseActivities
 from activities.dns import DnsActivities
 from activities.evidence import EvidenceActivities
 from activities.notifications import NotificationActivities
+from activities.post_mortem import PostMortemActivities, PostMortemWriter
 from activities.response import Gather, ResponseActivities, ResponseSettings
 from activities.traffic import TrafficActivities
 from activities.verification import ProbeFactory, VerificationActivities
@@ -25,6 +26,7 @@ from failback.ports import (
     LoadBalancer,
     MigrationPause,
     Notifier,
+    PostMortemStore,
     ReverseSyncEngine,
     RollbackRegistry,
     ServiceChecks,
@@ -32,6 +34,7 @@ from failback.ports import (
 from workflows.alert_response import AlertResponse
 from workflows.data_sync_rollback import DataSyncRollback
 from workflows.notification import Notification
+from workflows.post_mortem import PostMortem
 from workflows.recording import Recording
 from workflows.reverse_sync import ReverseSync
 from workflows.traffic_rollback import TrafficRollback
@@ -48,6 +51,7 @@ WORKFLOWS: Sequence[type] = (
     AlertResponse,
     Recording,
     Notification,
+    PostMortem,
     ReverseSync,
 )
 """Every workflow type that a worker can run."""
@@ -65,6 +69,8 @@ class WorkerPorts:
     probe: ProbeFactory | None = None
     evidence: Evidence | None = None
     audit: AuditLog | None = None
+    post_mortems: PostMortemStore | None = None
+    """None where nothing is written, as in a dry run."""
     response: ResponseSettings = field(default_factory=ResponseSettings)
     gather: Gather | None = None
     """Reads the evidence that decisions stand on."""
@@ -84,8 +90,13 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
         ports.response, ports.gather, ports.registry, ports.balancer, ports.pause
     )
     evidence = [] if ports.gather is None else [EvidenceActivities(ports.gather).gather_evidence]
+    written = []
+    if ports.post_mortems is not None:
+        writer = PostMortemWriter(ports.post_mortems, ports.audit, ports.gather)
+        written = [PostMortemActivities(writer).write_post_mortem]
     return [
         *evidence,
+        *written,
         audit.record,
         response.read_policy,
         response.assess_situation,

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from failback.models.rollback import RollbackRequest, RollbackResult
     from failback.models.traffic import CheckResult
 from workflows import options
+from workflows.post_mortem import start_post_mortem
 from workflows.telling import Notified, notification
 from workflows.timeline import Step, explained
 
@@ -40,7 +41,7 @@ class Stakeholders:
 
     def __init__(self, request: RollbackRequest) -> None:
         self._request = request
-        self._starting: list[asyncio.Task[Notified | None]] = []
+        self._starting: list[asyncio.Task[object]] = []
 
     @property
     def _whole(self) -> bool:
@@ -112,9 +113,10 @@ class Stakeholders:
             )
 
     def ended(self, result: RollbackResult) -> None:
-        """The rollback is over."""
+        """The rollback is over: people are told, and its post-mortem begins."""
         if not self._whole:
             return
+        self._starting.append(asyncio.create_task(start_post_mortem(result)))
         loss = result.data_loss
         lost = "unknown" if loss.lost_rows is None else str(loss.lost_rows)
         share = result.service_availability

@@ -19,6 +19,7 @@ from failback.providers.faults import Call
 from failback.providers.load_balancer.fake import FakeLoadBalancer
 from failback.providers.notify.fake import FakeNotifier
 from failback.providers.pause.fake import FakeMigrationPause
+from failback.providers.post_mortems import FakePostMortems
 from failback.providers.reverse_sync.fake import FakeReverseSync
 from failback.telemetry import Telemetry
 from failback.temporal.client import connect
@@ -79,6 +80,7 @@ class FakeEstate:
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     pause: FakeMigrationPause = field(default_factory=FakeMigrationPause)
     metrics: StandingMetrics = field(default_factory=StandingMetrics)
+    post_mortems: FakePostMortems = field(default_factory=FakePostMortems)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
 
     @property
@@ -91,6 +93,7 @@ class FakeEstate:
             notifier=self.notifier,
             engine=self.engine,
             audit=self.audit,
+            post_mortems=self.post_mortems,
             pause=self.pause,
             response=response_settings(self.estate, search_attributes=False),
             gather=self.metrics.gather,
