@@ -30,7 +30,8 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 GAP_STEPS = 2
 """Two samples further apart than so many steps leave a gap: one missing sample is bridged."""
 STALE_STEPS = 1
-"""A newest sample that is older than so many steps says nothing about now."""
+"""A newest sample that is older than so many steps says nothing about now. Where nothing but the
+newest is asked for, it may be as old as a gap is long."""
 _EXACT = 0.002
 """Seconds; stores keep times in milliseconds."""
 
@@ -91,6 +92,8 @@ class _Series:
         self._rule = rule
         self._at = at.timestamp()
         self._step = evidence.step_seconds
+        self._fresh_seconds = self._step * (STALE_STEPS if rule.sustained_seconds else GAP_STEPS)
+        self._note = f" ({evidence.note})" if evidence.note else ""
         self._samples = [one for one in evidence.samples if one[0] <= self._at + _EXACT]
         self._passes = COMPARISONS[rule.comparison]
 
@@ -144,7 +147,7 @@ class _Series:
                 f"samples every {number(self._step)} s are too far apart to say what was "
                 f"sustained for {number(sustained)} s"
             )
-        if self._at - newest > STALE_STEPS * self._step + _EXACT:
+        if self._at - newest > self._fresh_seconds + _EXACT:
             return f"the newest sample is of {clock(newest)}, {number(self._at - newest)} s ago"
         since, broken_by = self._run()
         if since is None or since <= opening + _EXACT or broken_by is not None:
@@ -157,9 +160,8 @@ class _Series:
     def _newest_is_clear(self) -> RuleReading:
         """The newest sample does not pass. It says so of now only if it is of now."""
         time, value = self._samples[-1]
-        sustained = self._rule.sustained_seconds
         old = self._at - time
-        if old > max(sustained, STALE_STEPS * self._step) + _EXACT:
+        if old > max(self._rule.sustained_seconds, self._fresh_seconds) + _EXACT:
             return _inconclusive(
                 self._rule, f"the newest sample is of {clock(time)}, {number(old)} s ago", value
             )
@@ -200,7 +202,9 @@ class _Series:
             verdict=RuleVerdict.FIRED,
             value=self._samples[-1][1],
             since=_moment(since),
-            explanation=f"{self._told(self._samples[-1][1])} is {self._asked()}{held}",
+            explanation=(
+                f"{self._told(self._samples[-1][1])} is {self._asked()}{held}{self._note}"
+            ),
         )
 
     def _told(self, value: float) -> str:

@@ -85,6 +85,8 @@ class MetricEvidence(Payload):
     """
     error: str = ""
     """Why the store did not answer; empty where it did."""
+    note: str = ""
+    """What whoever computed it has to say about the newest sample."""
 
 
 class EventEvidence(Payload):

@@ -22,8 +22,10 @@ target: {dsn: "postgresql://failback:hunter2@127.0.0.1:1/app"}
 traffic:
   balancer: {runtime_api: "tcp://127.0.0.1:1"}
   routes: {database: [{backend: database}]}
+decision: {anomaly: {history_seconds: 14400}}
 """
-METRICS = {one.metric for one in DEFAULT_RULES if not one.within_seconds}
+METRICS = {one.metric for one in DEFAULT_RULES if not one.within_seconds} | {"request_rate"}
+HISTORY = 14_400
 ASK = ["decide", "--at", AT.isoformat()]
 
 Capture = pytest.CaptureFixture[str]
@@ -41,7 +43,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def store(monkeypatch: pytest.MonkeyPatch) -> FakeMetricStore:
     store = FakeMetricStore()
     for metric in METRICS:
-        store.add(metric, [(AT.timestamp() - 15 * n, 0.0) for n in range(200)])
+        store.add(metric, [(AT.timestamp() - 15 * n, 0.0) for n in range(2 * HISTORY // 15)])
     monkeypatch.setattr(decide, "metric_store", lambda _: store)
     return store
 
