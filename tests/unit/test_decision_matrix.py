@@ -1,5 +1,6 @@
 """The matrix: the specification's rows, and what an estate may change about them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def loaded(tmp_path: Path, **changes: object) -> tuple[Rule, ...]:
     path = tmp_path / "failback.yaml"
     path.write_text(yaml.safe_dump({**ESTATE, **changes}), encoding="utf-8")
     return load(path).rules
+
+
+def test_example_on_the_page_then_it_is_a_matrix(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "detection.md").read_text(encoding="utf-8")
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    rules = by_name(loaded(tmp_path, **yaml.safe_load(example.group(1))))
+    assert rules["error_rate_critical"].threshold == 0.08
+    assert rules["checkout"].metric == "checkout_errors"
 
 
 def by_name(rules: tuple[Rule, ...]) -> dict[str, Rule]:
