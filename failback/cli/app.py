@@ -63,6 +63,14 @@ class _Audit(_LazyGroup):
     module = "failback.cli.audit"
 
 
+class _Notify(_LazyGroup):
+    module = "failback.cli.notify"
+
+
+class _PostMortem(_LazyGroup):
+    module = "failback.cli.post_mortem"
+
+
 class _Rules(_LazyGroup):
     module = "failback.cli.rules"
 
@@ -131,4 +139,6 @@ _add("alerts", _Alerts, "What fires, what was decided about it, and every alert 
 _add("investigation", _Investigation, "Close what a person has looked into.")
 _add("audit", _Audit, "The record of alerts, decisions and approvals: read it, check its chain.")
 _add("rules", _Rules, "Rules, routes and a dashboard for Prometheus, Alertmanager and Grafana.")
+_add("notify", _Notify, "Try a channel; who was told of what, and whether in time.")
+_add("post-mortem", _PostMortem, "What is to be learnt from a rollback, until somebody is done.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")

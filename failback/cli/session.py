@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from failback.models.common import Level
     from failback.ports import AuditLog, ReverseSyncEngine
     from failback.telemetry import Telemetry
+    from failback.temporal.post_mortems import PostMortems
     from failback.temporal.responses import Responses
     from failback.temporal.rollbacks import Rollbacks
 
@@ -83,6 +84,15 @@ class Session:
 
         interceptors = () if self._traced is None else self._traced[0].interceptors()
         return Rollbacks(await connect(estate, interceptors=interceptors), estate)
+
+    async def post_mortems(self) -> "PostMortems":
+        """The post-mortems of this estate; raises UnreachableError without Temporal."""
+        estate = self.estate
+        from failback.temporal.client import connect  # noqa: PLC0415 - temporalio takes 0.5 s
+        from failback.temporal.post_mortems import PostMortems  # noqa: PLC0415 - as above
+
+        interceptors = () if self._traced is None else self._traced[0].interceptors()
+        return PostMortems(await connect(estate, interceptors=interceptors), estate.estate)
 
     async def responses(self) -> "Responses":
         """This estate's answer to alerts; raises UnreachableError without Temporal."""
