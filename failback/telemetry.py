@@ -32,7 +32,11 @@ from failback.sections.proof import TelemetryConfig
 BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Of every histogram of seconds: a step takes from a millisecond to its budget."""
 
-_HISTOGRAMS = ("failback_step_seconds", "failback_sync_batch_seconds")
+_HISTOGRAMS = (
+    "failback_step_seconds",
+    "failback_sync_batch_seconds",
+    "failback_notification_seconds",
+)
 _EXPORT_SECONDS = 3
 """A collector that is away must not keep a process from ending."""
 
