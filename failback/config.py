@@ -71,6 +71,20 @@ class Estate(BaseSettings):
             raise ValueError(f"unarmed is {sync.unarmed!r}: proceed or refuse")
         return sync
 
+    @field_validator("notifications")
+    @classmethod
+    def _persons_are_known(
+        cls, notifications: dict[str, ChannelConfig], info: ValidationInfo
+    ) -> dict[str, ChannelConfig]:
+        people = info.data["approvals"].people if "approvals" in info.data else {}
+        for name, channel in notifications.items():
+            if channel.person and people and channel.person not in people:
+                known = ", ".join(sorted(people))
+                raise ValueError(
+                    f"{name}: nobody known is called {channel.person!r}; known: {known}"
+                )
+        return notifications
+
     @field_validator("decision")
     @classmethod
     def _rules_are_known(cls, decision: DecisionConfig, info: ValidationInfo) -> DecisionConfig:

@@ -179,7 +179,7 @@ class GatedWorkflow:
             policy = self.request.plan.approval
             expires = timedelta(seconds=policy.expires_seconds)
             self.expires_at = workflow.now() + expires
-            self.stakeholders.approval_needed(self.expires_at, self.approvals.plan_hash[:12])
+            self.stakeholders.approval_needed(self.expires_at, self.approvals.plan_hash)
             try:
                 await workflow.wait_condition(
                     functools.partial(self._moves_on, self._asked),

@@ -28,6 +28,9 @@ from workflows.timeline import Step, explained
 MESSAGES = "messages"
 """Patch: rollbacks that 0.1.0 began tell lines of text to the channels of their plan."""
 
+_HASH_SHOWN = 12
+"""Characters of a plan's hash that people read and type."""
+
 _LISTENING_SECONDS = 1.0
 """For so long the notify step waits to hear what was delivered; then delivery goes on alone."""
 
@@ -67,16 +70,17 @@ class Stakeholders:
             follow=f"failback rollback watch {request.rollback_id}",
         )
 
-    def approval_needed(self, expires_at: datetime, plan: str = "") -> None:
+    def approval_needed(self, expires_at: datetime, plan_hash: str = "") -> None:
         """People have to decide.
 
         Args:
             expires_at: until when.
-            plan: what is to be approved, where it may change: another plan is asked about anew.
+            plan_hash: of what is to be approved; another plan is asked about anew.
         """
         if not self._whole:
             return
         request, policy = self._request, self._request.plan.approval
+        plan = plan_hash[:_HASH_SHOWN]
         command = f"failback rollback approve {request.rollback_id} --as NAME --role ROLE"
         self._say(
             MessageKind.APPROVAL_NEEDED,
@@ -84,6 +88,7 @@ class Stakeholders:
             f"level {request.level.value} rollback waits for approval",
             "Nothing has moved yet. It begins when enough people have approved it.",
             severity="critical",
+            plan_hash=plan_hash,
             approvals=f"{policy.quorum} of {', '.join(policy.roles) or 'anybody known'}",
             until=f"{expires_at:%F %T} UTC",
             plan=plan,
@@ -186,9 +191,11 @@ class Stakeholders:
         text: str,
         *,
         severity: str = "info",
+        plan_hash: str = "",
         **facts: str,
     ) -> None:
         message = self._message(kind, name, subject, text, severity=severity, facts=facts)
+        message = message.model_copy(update={"plan_hash": plan_hash})
         self._starting.append(asyncio.create_task(notification(message)))
 
     def _message(
@@ -211,6 +218,7 @@ class Stakeholders:
             text=text,
             severity=severity,
             rollback_id=request.rollback_id,
+            level=request.level.value,
             occurred_at=workflow.now(),
             facts={
                 "rollback": f"{request.rollback_id}, level {request.level.value}",

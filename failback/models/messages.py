@@ -87,6 +87,10 @@ class Message(Payload):
     alert: str = ""
     """Name of the alert that led to it, where one did: its own recipients are told."""
     rollback_id: str = ""
+    level: int = 0
+    """The rollback's; 0 where it is about none."""
+    plan_hash: str = ""
+    """What is to be approved, for a request for approval."""
     occurred_at: datetime
     facts: dict[str, str] = Field(default_factory=dict)
     links: dict[str, str] = Field(default_factory=dict)

@@ -26,7 +26,7 @@ from failback.providers.dry_run import (
 )
 from failback.providers.load_balancer import HaproxyLoadBalancer
 from failback.providers.metrics import PrometheusMetrics
-from failback.providers.notify import ChannelNotifier
+from failback.providers.notify import ChannelNotifier, MessageLinks
 from failback.providers.pause import HookMigrationPause
 
 _BEYOND_THE_HOLD_SECONDS = 1.0
@@ -94,7 +94,13 @@ def compose(estate: Estate) -> Ports:
         balancer=HaproxyLoadBalancer(estate.traffic.balancer),
         dns=Rfc2136DnsProvider(estate.dns) if estate.dns is not None else None,
         checks=checks,
-        notifier=ChannelNotifier(estate.notifications, estate.messages),
+        notifier=ChannelNotifier(
+            estate.notifications,
+            estate.messages,
+            links=MessageLinks(
+                estate.approvals, estate.gateway.public_url if estate.gateway else ""
+            ),
+        ),
         holds=bool(estate.traffic.balancer.doors_map),
         probe_interval_seconds=interval,
         audit=open_audit_log(estate.estate, estate.audit),

@@ -2,5 +2,6 @@
 
 from failback.providers.notify.channels import ChannelNotifier
 from failback.providers.notify.fake import FakeNotifier, Told
+from failback.providers.notify.links import MessageLinks
 
-__all__ = ["ChannelNotifier", "FakeNotifier", "Told"]
+__all__ = ["ChannelNotifier", "FakeNotifier", "MessageLinks", "Told"]
