@@ -54,13 +54,27 @@ def receive(state: ResponseState, alerts: Sequence[Alert], at: datetime) -> tupl
         state.received += 1
         fresh.append(alert)
         if resolved:
-            state.standing.pop(key, None)
+            _end(state, alert)
         elif alert.labels.get(REPORTED) != EVENT:
             state.standing[key] = _slim(state, alert)
         if not resolved:
             state.unattributed.append(key)
     _forget(state, now)
     return tuple(fresh)
+
+
+def _end(state: ResponseState, alert: Alert) -> None:
+    """Take away what the resolved alert ends.
+
+    Some senders do not say which outbreak is over, only when: that ends every earlier one of the
+    same fingerprint.
+    """
+    state.standing.pop(alert.key, None)
+    over = alert.ends_at or alert.starts_at
+    for key, other in list(state.standing.items()):
+        same = (other.source, other.fingerprint) == (alert.source, alert.fingerprint)
+        if same and other.starts_at <= over:
+            del state.standing[key]
 
 
 def _slim(state: ResponseState, alert: Alert) -> Alert:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from pydantic import JsonValue
 
 from failback.decision.matrix import CUSTOMER_COMPLAINTS, DATA_CORRUPTION
+from failback.decision.memory import EVENT, REPORTED
 from failback.gateway.api.bodies import EntryList, EventKept, EventType, ReportEvent
 from failback.gateway.api.operations import Call
 from failback.gateway.api.rollbacks import body, count
@@ -14,7 +15,7 @@ from failback.gateway.intake import Intake
 from failback.gateway.parsers.reading import moment
 from failback.gateway.refusals import RefusedError
 from failback.gateway.signatures import AHEAD
-from failback.models.alerts import Alert, AlertSource, AlertStatus
+from failback.models.alerts import Alert, AlertSource
 from failback.models.audit import EntryKind, NewEntry
 from failback.ports import AuditLog
 
@@ -107,19 +108,17 @@ class RecordOperations:
 def _as_alert(event: ReportEvent, key: str, at: datetime, now: datetime) -> Alert:
     """What makes the estate's `AlertResponse` look at the evidence, the event among it.
 
-    An event is a moment: told as over from the beginning, it does not count as firing.
+    An event is a moment: nothing ends it, and by its label it does not count as firing.
     """
     return Alert(
         source=AlertSource.GENERIC,
         fingerprint=METRIC_OF[event.type],
         outbreak=key,
         name=METRIC_OF[event.type],
-        status=AlertStatus.RESOLVED,
         starts_at=at,
-        ends_at=at,
         received_at=now,
         summary=event.detail,
-        labels={"reported": "event"},
+        labels={REPORTED: EVENT},
     )
 
 
