@@ -83,9 +83,7 @@ class PostMortem:
         """Where it stands."""
         written, done = self._written, self._completion
         due = written.due_at if written else None
-        in_time = None
-        if due is not None and (done is not None or workflow.now() > due):
-            in_time = done is not None and done.at <= due
+        in_time = done.at <= due if due is not None and done is not None else None
         return PostMortemStatus(
             rollback_id=self._result.rollback_id,
             estate=self._result.estate,

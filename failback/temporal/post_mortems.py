@@ -1,6 +1,6 @@
 """The post-mortems of one estate, as Temporal keeps them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import (
     Client,
@@ -94,6 +94,9 @@ class PostMortems:
             )
         except WorkflowQueryFailedError as error:
             raise UnreachableError("The post-mortem does not answer.", _NO_WORKER) from error
+        # A workflow's clock stands still while it waits: whether it is overdue is seen here.
+        if status.due_at is not None and datetime.now(UTC) > status.due_at:
+            return status.model_copy(update={"in_time": False})
         return status
 
 

@@ -21,10 +21,46 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(400)]
 
 PLANTED = {
     "webhook": "planted-webhook-token",
+    "webhook's key": "planted-webhook-signing-key",
+    "slack": "planted-slack-token",
+    "pagerduty": "planted-pagerduty-routing-key",
+    "statuspage": "planted-statuspage-key",
+    "mail": "planted-mail-password",
     "api key": "planted-temporal-api-key",
     "wrong password": "planted-wrong-password",
 }
 Change = Callable[[dict[str, Any]], object]
+
+
+def channels_of_every_vendor(port: int) -> dict[str, Any]:
+    """Channels whose vendors are away, each with a secret."""
+    away = f"http://127.0.0.1:{port}"
+    return {
+        "slack": {
+            "kind": "slack",
+            "slack": {"token": PLANTED["slack"], "channel": "C1", "api_url": away},
+        },
+        "pager": {
+            "kind": "pagerduty",
+            "pagerduty": {"routing_key": PLANTED["pagerduty"], "url": away},
+        },
+        "page": {
+            "kind": "statuspage",
+            "audiences": ["status_page"],
+            "statuspage": {"page": "p1", "api_key": PLANTED["statuspage"], "api_url": away},
+        },
+        "mail": {
+            "kind": "email",
+            "email": {
+                "host": "127.0.0.1",
+                "port": port,
+                "user": "failback",
+                "password": PLANTED["mail"],
+                "sender": "failback@example.test",
+                "recipients": ["oncall@example.test"],
+            },
+        },
+    }
 
 
 class Estate:
@@ -46,7 +82,9 @@ class Estate:
         document["notifications"]["chat"] = {
             "kind": "webhook",
             "url": f"http://127.0.0.1:{free_port()}/hooks/{PLANTED['webhook']}",
+            "secret": PLANTED["webhook's key"],
         }
+        document["notifications"] |= channels_of_every_vendor(free_port())
         change(document)
         path = self.lab.folder / name
         path.write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -144,7 +182,9 @@ def test_secrets_when_a_rollback_fails_and_commands_fail_then_they_are_nowhere(
     # What is looked through is what was meant: each place holds something known.
     assert b"known-reason" in estate.seen[f"history of rollback/{started['estate']}"]
     assert b"known-reason" in estate.seen["report"]
-    assert b"not delivered" in estate.seen[f"history of rollback/{started['estate']}/traffic"]
+    told = [text for where, text in estate.seen.items() if where.startswith("history of notify/")]
+    assert any(b"known-reason" in text for text in told)
+    assert b"deliver" in estate.seen["worker's log"]
     assert b"RunActivity:drain" in estate.seen["traces"]
     assert b"failback.lab.product" in estate.seen["arguments"]
     assert b"metrics at" in estate.seen["worker's log"]

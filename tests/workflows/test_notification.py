@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from workers.composition import build_worker, workflow_runner
 from workflows.notification import Notification
 
 from support.fake_estate import FakeEstate, MakeEstate
+from support.mail_server import mail_server
 from support.messages import SECRETS, channels, message
 from support.time_skipping import time_skipping
 from support.vendors import vendors
@@ -275,14 +277,14 @@ async def test_level_1_when_a_channel_never_answers_then_it_ends_and_delivery_ou
     await until_told(fakes, KIND.ROLLBACK_STARTED, KIND.ROLLBACK_SUCCEEDED)
 
 
-async def test_histories_when_every_channel_has_secrets_then_none_holds_one(
-    make_estate: MakeEstate,
+async def test_level_1_when_told_by_every_vendor_then_all_on_record_in_time_and_no_secret_is(
+    make_estate: MakeEstate, tmp_path: Path
 ) -> None:
-    async with vendors() as hosts:
+    async with vendors() as hosts, mail_server(tmp_path) as mail:
         hosts.statuses["pagerduty"] = [500, 400]
         hosts.statuses["slack"] = [403]
         fakes = await make_estate(worker=False)
-        notifier = ChannelNotifier(channels(hosts))
+        notifier = ChannelNotifier(channels(hosts, mail))
         ports = replace(fakes.ports, notifier=notifier)
         queue = fakes.estate.temporal.task_queue
         async with build_worker(fakes.client, queue, ports, fakes.threads):
@@ -293,6 +295,11 @@ async def test_histories_when_every_channel_has_secrets_then_none_holds_one(
                 while sum(key.startswith("notify/") for key in found) < 2:
                     found = await _histories(fakes)
         await notifier.aclose()
+        assert {one["status"] for one in hosts.incidents} == {"resolved"}
+        assert len(mail.mails) == 2
+    recorded = [Delivery.model_validate(entry.body["delivery"]) for entry in notifications(fakes)]
+    assert {one.channel for one in recorded if one.in_time} >= {"email", "statuspage", "slack-bot"}
+    assert {one.deadline_seconds for one in recorded} == {30.0, 60.0}
     assert any(b"known-reason" in text for text in found.values())
     assert any(b"HTTP 403" in text for text in found.values())
     assert [

@@ -1,7 +1,7 @@
 """Post-mortems: written at a rollback's end, asked for, measured, and never overwritten."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 from activities.audit import AuditActivities
 from activities.notifications import NotificationActivities
 from activities.post_mortem import PostMortemActivities, PostMortemWriter
-from failback.models.audit import EntryKind
+from failback.models.audit import AuditEntry, EntryKind
 from failback.models.messages import MessageKind
 from failback.models.post_mortem import PostMortemRequest, PostMortemStatus
 from failback.models.rollback import Decision, RollbackResult
@@ -77,8 +77,21 @@ class Desk:
         )
 
     @property
+    def completions(self) -> list[AuditEntry]:
+        return [one for one in self.audit.entries if one.kind is EntryKind.POST_MORTEM]
+
+    @property
     def kinds(self) -> list[MessageKind]:
         return [told.kind for told in self.notifier.messages]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, for some time."""
+    async with asyncio.timeout(20):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -102,8 +115,8 @@ async def test_post_mortem_when_completed_at_once_then_in_time_and_nobody_was_re
     last = desk.store.kept[-1]
     assert last.completion is not None
     assert last.completion.who == "alice"
-    entries = [one for one in desk.audit.entries if one.kind is EntryKind.POST_MORTEM]
-    assert [(one.who, one.body["in_time"]) for one in entries] == [("alice", True)]
+    await until(lambda: len(desk.completions) > 0)
+    assert [(one.who, one.body["in_time"]) for one in desk.completions] == [("alice", True)]
 
 
 async def test_post_mortem_when_nobody_answers_for_two_days_then_reminded_late_and_on_record(
@@ -112,17 +125,13 @@ async def test_post_mortem_when_nobody_answers_for_two_days_then_reminded_late_a
     handle = await desk.begin()
     await desk.environment.sleep(timedelta(hours=30))
     status = await handle.query(PostMortem.status)
-    assert (status.reminded, status.in_time) == (2, False)
+    assert (status.reminded, status.completion) == (2, None)
     await desk.environment.sleep(timedelta(hours=24))
     await handle.signal(PostMortem.complete, ALICE)
     status = await handle.result()
     assert (status.reminded, status.in_time) == (3, False)
     assert status.completion is not None
-    async with asyncio.timeout(20):
-        while True:
-            if MessageKind.POST_MORTEM_COMPLETED in desk.kinds:
-                break
-            await asyncio.sleep(0.02)
+    await until(lambda: MessageKind.POST_MORTEM_COMPLETED in desk.kinds)
     assert desk.kinds.count(MessageKind.POST_MORTEM_DUE) == 3
     overdue = [told for told in desk.notifier.messages if "overdue" in told.subject]
     assert [told.severity for told in overdue] == ["warning"]
@@ -151,11 +160,7 @@ async def test_rollback_when_it_ends_then_its_post_mortem_is_written_and_stays_o
     handle = fakes.client.get_workflow_handle_for(
         PostMortem.run, ids.post_mortem_workflow(started.rollback_id)
     )
-    async with asyncio.timeout(20):
-        while True:
-            if fakes.post_mortems.kept:
-                break
-            await asyncio.sleep(0.02)
+    await until(lambda: len(fakes.post_mortems.kept) > 0)
     assert fakes.post_mortems.kept[0].result == result
     assert fakes.post_mortems.kept[0].evidence is not None
     status = await handle.execute_update(PostMortem.mark_complete, ALICE)
