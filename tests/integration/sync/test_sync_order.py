@@ -1,14 +1,10 @@
 """Nothing is lost between snapshot, stream, position and slot, whatever happens in between."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 import pytest
 
 from failback.errors import NotArmedError, SlotBusyError, SlotLostError, UnreachableError
@@ -17,63 +13,13 @@ from failback.reverse_sync import batch, capture, position
 from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.pgoutput import lsn_number
 
+from support.writers import Writer
+
 pytestmark = pytest.mark.servers
 
 Armed = Callable[..., ReverseSync]
 
 LEDGER = "CREATE TABLE ledger (id int PRIMARY KEY, v int, writer text)"
-
-
-@dataclass
-class Writer(threading.Thread):
-    """Writes random short and long transactions, and gives some of them up."""
-
-    dsn: str
-    number: int
-    over: threading.Event
-    pausing: threading.Event
-    """Set, it gives the engine the time to catch up now and then."""
-    committed: int = 0
-    failure: BaseException | None = None
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self.choose = random.Random(self.number)
-
-    __hash__ = threading.Thread.__hash__
-
-    def run(self) -> None:
-        try:
-            with psycopg.connect(self.dsn, autocommit=True) as connection:
-                connection.execute("SET deadlock_timeout = '50ms'")
-                while not self.over.is_set():
-                    with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
-                        self.transaction(connection)
-                    if self.pausing.is_set():
-                        self.over.wait(0.03)
-        except BaseException as failure:
-            self.failure = failure
-            raise
-
-    def transaction(self, connection: Any) -> None:
-        with connection.transaction():
-            for _ in range(self.choose.randint(1, 5)):
-                self.change(connection, self.choose.randint(1, 400))
-            if self.choose.random() < 0.3:
-                connection.execute("SELECT pg_sleep(0.02)")  # others commit meanwhile
-            if self.choose.random() < 0.1:
-                raise psycopg.Rollback
-            self.committed += 1
-
-    def change(self, connection: Any, key: int) -> None:
-        insert = (
-            "INSERT INTO ledger VALUES (%(key)s, 0, %(who)s) ON CONFLICT (id) DO UPDATE"
-            " SET v = ledger.v + 1, writer = excluded.writer"
-        )
-        move = "UPDATE ledger SET id = %(key)s + 1000 WHERE id = %(key)s"
-        delete = "DELETE FROM ledger WHERE id IN (%(key)s, %(key)s + 1000)"
-        (query,) = self.choose.choices([insert, move, delete], [5, 2, 2])
-        connection.execute(query, {"key": key, "who": f"writer {self.number}"})
 
 
 def test_batches_when_many_writers_commit_in_odd_order_then_nothing_is_lost(
