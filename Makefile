@@ -7,11 +7,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 # More options for pytest, such as ARGS="-k fence".
 ARGS ?=
+# So many processes share the tests, a file of tests at a time; they wait more than they work.
+PROCESSES ?= 3
 
-.PHONY: help setup demo test test-long test-fast check lint types bench clean
+.PHONY: help setup demo test test-long test-fast check lint types bench bench-detection clean
 
 help: ## List every target with what it does.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv from uv.lock and install what the lab can use; quick when done already.
 
@@ -23,7 +25,7 @@ demo: setup ## Boot the lab, break the target under load, roll back level 2, and
 	@$(BIN)/python -m failback.lab.demo
 
 test: setup ## Run every test, those that start real servers included.
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## Run what takes long: some 600 generated histories, 50 kills in a drain of 500 000 changes.
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/property tests/faults -m "long or servers" $(ARGS)
@@ -45,6 +47,9 @@ bench: setup ## Run every benchmark, print the table, write docs/benchmarks.md; 
 	@uv=$$(command -v uv || echo .venv-tools/bin/uv); \
 	"$$uv" sync --frozen --inexact --all-extras --group bench --quiet
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-detection: setup ## Score the anomaly detector on NAB's series; ARGS="--data FOLDER --cross-validate".
+	@$(BIN)/python -m bench.detection $(ARGS)
 
 clean: ## Remove the environments, the caches and what the demo wrote.
 	rm -rf $(VENV) .venv-tools demo build dist

@@ -1,0 +1,1 @@
+"""How well unusual patterns are detected: NAB's standard score, by series."""
