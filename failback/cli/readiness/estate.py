@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from failback.cli.readiness.capture import examine_capture
 from failback.cli.readiness.databases import examine_database
 from failback.cli.readiness.findings import CheckReport, Finding, Part
+from failback.cli.readiness.metrics import examine_metrics
 from failback.cli.readiness.names import examine_names
 from failback.cli.readiness.people import examine_people
 from failback.cli.readiness.temporal import examine_temporal
@@ -33,6 +34,7 @@ async def examine(estate: Estate) -> CheckReport:
             _bounded("balancer", examine_balancer(estate, ports.balancer)),
             _bounded("dns", examine_names(estate, ports.dns)),
             _bounded("service", examine_service(estate, ports.checks)),
+            _bounded("metrics", examine_metrics(estate, ports.metrics)),
         )
     finally:
         await ports.aclose()
