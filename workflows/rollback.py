@@ -229,28 +229,31 @@ class RollbackWorkflow(GatedWorkflow):
             plan_hash=self.approvals.plan_hash,
             escalated=bool(self.escalated),
         )
-        if self.phase is not Phase.REJECTED:
-            self.enter(Phase.DONE if success else Phase.FAILED)
         return self.ended
 
     async def closed(self, *, success: bool) -> RollbackResult:
         """The rollback's end: its result, told to people."""
         result = self.result(success=success)
+        phase = Phase.DONE if success else Phase.FAILED
         if self.phase is Phase.REJECTED:
+            phase = Phase.REJECTED
             self.stakeholders.withdrawn((self.error or "not approved").capitalize())
         else:
             self.stakeholders.ended(result)
-        self.journal.ended(result, self.phase.value, self.error)
+        self.journal.ended(result, phase.value, self.error)
+        # Whoever sees the last phase may start another rollback: this one must be over then.
         await self._settled()
+        if self.phase is not phase:
+            self.enter(phase)
         return result
 
     async def cancelled(self) -> None:
         """The rollback was cancelled and undone."""
         self.error = "cancelled before traffic moved; the target serves as before"
-        self.enter(Phase.CANCELLED)
         self.stakeholders.withdrawn("Cancelled before traffic moved")
-        self.journal.ended(None, self.phase.value, self.error)
+        self.journal.ended(None, Phase.CANCELLED.value, self.error)
         await self._settled()
+        self.enter(Phase.CANCELLED)
 
     async def _settled(self) -> None:
         """What was told and written has workflows of its own; this one may end."""

@@ -1,0 +1,171 @@
+"""What is done about a decision: mode, guards, and what goes on already."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from failback.decision.acting import act_on, digest
+from failback.models.common import Level, Side
+from failback.models.decision import (
+    Assessment,
+    DecisionKind,
+    Mode,
+    Rule,
+    RuleClass,
+    RuleReading,
+    RuleVerdict,
+)
+from failback.models.responses import (
+    Action,
+    ActionKind,
+    Handling,
+    Investigation,
+    ResponsePolicy,
+    ResponseState,
+    RollbackSurvey,
+)
+from failback.models.rollback import Phase
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+AGO = timedelta
+IMMEDIATE = DecisionKind.IMMEDIATE_ROLLBACK
+APPROVAL = DecisionKind.ROLLBACK_WITH_APPROVAL
+PAUSE = DecisionKind.PAUSE_AND_INVESTIGATE
+CONTINUE = DecisionKind.CONTINUE_MIGRATION
+LEVELS = {IMMEDIATE: 1, APPROVAL: 2, PAUSE: 0, CONTINUE: 0}
+
+
+def act(
+    decision: DecisionKind,
+    mode: Mode = Mode.AUTOMATIC,
+    survey: RollbackSurvey | None = None,
+    *,
+    level: int | None = None,
+    **state: Any,
+) -> Action:
+    assessment = Assessment(
+        at=NOW, decision=decision, level=LEVELS[decision] if level is None else level
+    )
+    policy = ResponsePolicy(mode=mode, cool_down_seconds=600, automatic_at_most=2)
+    return act_on(assessment, policy, survey or RollbackSurvey(), ResponseState(**state), NOW)
+
+
+def ended(phase: Phase, seconds_ago: float = 60) -> RollbackSurvey:
+    return RollbackSurvey(
+        rollback_id="rb", level=Level.TRAFFIC, phase=phase, ended_at=NOW - AGO(seconds=seconds_ago)
+    )
+
+
+def running(level: Level) -> RollbackSurvey:
+    return RollbackSurvey(rollback_id="rb", level=level, running=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "decision", "kind"),
+    [
+        (Mode.OBSERVE, IMMEDIATE, ActionKind.OBSERVE),
+        (Mode.OBSERVE, PAUSE, ActionKind.OBSERVE),
+        (Mode.RECOMMEND, IMMEDIATE, ActionKind.RECOMMEND),
+        (Mode.RECOMMEND, PAUSE, ActionKind.RECOMMEND),
+        (Mode.APPROVE, IMMEDIATE, ActionKind.ASK),
+        (Mode.APPROVE, APPROVAL, ActionKind.ASK),
+        (Mode.APPROVE, PAUSE, ActionKind.INVESTIGATE),
+        (Mode.AUTOMATIC, IMMEDIATE, ActionKind.ROLL_BACK),
+        (Mode.AUTOMATIC, APPROVAL, ActionKind.ASK),
+        (Mode.AUTOMATIC, PAUSE, ActionKind.INVESTIGATE),
+        *((mode, CONTINUE, ActionKind.NOTHING) for mode in Mode),
+    ],
+)
+def test_decision_when_nothing_goes_on_then_the_mode_says_how_far(
+    mode: Mode, decision: DecisionKind, kind: ActionKind
+) -> None:
+    assert act(decision, mode).kind is kind
+
+
+def test_immediate_when_its_level_moves_data_then_people_are_asked() -> None:
+    assert act(IMMEDIATE, level=2).kind is ActionKind.ASK
+
+
+@pytest.mark.parametrize("phase", [Phase.DONE, Phase.FAILED])
+def test_immediate_when_a_rollback_ended_lately_then_people_are_asked(phase: Phase) -> None:
+    action = act(IMMEDIATE, survey=ended(phase))
+    assert action.kind is ActionKind.ASK
+    assert "cool-down until 12:09:00" in action.why
+    assert act(IMMEDIATE, survey=ended(phase, 601)).kind is ActionKind.ROLL_BACK
+
+
+def test_immediate_when_people_declined_a_lesser_one_then_it_acts() -> None:
+    for phase in (Phase.REJECTED, Phase.CANCELLED):
+        assert act(IMMEDIATE, survey=ended(phase), asked=APPROVAL).kind is ActionKind.ROLL_BACK
+
+
+def test_asking_when_people_declined_lately_then_they_are_left_alone() -> None:
+    declined = ended(Phase.REJECTED)
+    assert act(APPROVAL, survey=declined, asked=APPROVAL).kind is ActionKind.NOTHING
+    assert act(APPROVAL, survey=ended(Phase.REJECTED, 601), asked=APPROVAL).kind is ActionKind.ASK
+    assert act(IMMEDIATE, Mode.APPROVE, declined, asked=APPROVAL).kind is ActionKind.ASK
+
+
+def test_immediate_when_it_flaps_then_people_are_asked() -> None:
+    lately = [NOW - AGO(hours=1), NOW - AGO(hours=2)]
+    action = act(IMMEDIATE, automatic=lately)
+    assert (action.kind, "at most 2" in action.why) == (ActionKind.ASK, True)
+    before = [NOW - AGO(hours=1), NOW - AGO(hours=25)]
+    assert act(IMMEDIATE, automatic=before).kind is ActionKind.ROLL_BACK
+
+
+def test_rollback_when_the_source_serves_already_then_people_are_told() -> None:
+    for decision in (IMMEDIATE, APPROVAL):
+        action = act(decision, survey=RollbackSurvey(live=Side.SOURCE))
+        assert action.kind is ActionKind.RECOMMEND
+        assert "source serves already" in action.why
+    assert act(IMMEDIATE, survey=RollbackSurvey(live=Side.TARGET)).kind is ActionKind.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    ("decision", "mode", "level", "kind"),
+    [
+        (IMMEDIATE, Mode.AUTOMATIC, Level.DATA_SYNC, ActionKind.ESCALATE),
+        (IMMEDIATE, Mode.AUTOMATIC, Level.TRAFFIC, ActionKind.JOIN),
+        (IMMEDIATE, Mode.APPROVE, Level.DATA_SYNC, ActionKind.JOIN),
+        (APPROVAL, Mode.AUTOMATIC, Level.DATA_SYNC, ActionKind.JOIN),
+        (PAUSE, Mode.AUTOMATIC, Level.DATA_SYNC, ActionKind.JOIN),
+    ],
+)
+def test_decision_when_a_rollback_runs_then_joins_or_escalates_it(
+    decision: DecisionKind, mode: Mode, level: Level, kind: ActionKind
+) -> None:
+    assert act(decision, mode, running(level)).kind is kind
+
+
+def test_immediate_when_it_was_escalated_or_flaps_then_only_joins() -> None:
+    known = Handling(rollback_id="rb", escalated=True)
+    assert act(IMMEDIATE, survey=running(Level.DATA_SYNC), handling=known).kind is ActionKind.JOIN
+    lately = [NOW - AGO(hours=1), NOW - AGO(hours=2)]
+    action = act(IMMEDIATE, survey=running(Level.DATA_SYNC), automatic=lately)
+    assert (action.kind, "at most 2" in action.why) == (ActionKind.JOIN, True)
+
+
+def test_pause_when_somebody_looks_into_it_then_no_second_investigation() -> None:
+    opened = Investigation(investigation_id="inv", opened_at=NOW, reason="r")
+    assert act(PAUSE, investigation=opened).kind is ActionKind.NOTHING
+    assert act(PAUSE, acknowledged=PAUSE).kind is ActionKind.NOTHING
+
+
+def test_digest_when_only_numbers_change_then_the_same() -> None:
+    def assessed(value: float, *, rule: str = "a", decision: DecisionKind = APPROVAL) -> Assessment:
+        row = Rule(
+            name=rule,
+            rule_class=RuleClass.WARNING,
+            metric="error_rate",
+            threshold=0.02,
+            decision=decision,
+            level=2,
+        )
+        reading = RuleReading(rule=row, verdict=RuleVerdict.FIRED, value=value)
+        return Assessment(at=NOW, decision=decision, level=2, readings=(reading,))
+
+    assert digest(assessed(0.03)) == digest(assessed(0.04))
+    assert digest(assessed(0.03)) != digest(assessed(0.03, rule="b"))
+    assert digest(assessed(0.03)) != digest(assessed(0.03, decision=IMMEDIATE))
