@@ -179,7 +179,7 @@ def _groups(one: Delivery) -> list[str]:
 def _completed(found: PostMortemFacts) -> Criterion:
     name = "post-mortem complete"
     allowed = (found.due_at - found.result.ended_at).total_seconds() / 3600.0
-    target = f"{allowed:g} h"
+    target = f"{round(allowed, 2):g} h"
     if found.completion is None:
         overdue = found.written_at > found.due_at
         return Criterion(name, target, "open", MISSED if overdue else UNKNOWN)
