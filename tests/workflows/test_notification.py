@@ -16,9 +16,9 @@ from temporalio.worker import Worker
 from activities.audit import AuditActivities
 from activities.notifications import NotificationActivities
 from failback.models.audit import AuditEntry, EntryKind
-from failback.models.common import Outcome, Side
+from failback.models.common import Level, Outcome, Side
 from failback.models.messages import Delivery, DeliveryReport, Message, MessageKind
-from failback.models.rollback import Decision, Phase
+from failback.models.rollback import Decision, Phase, RollbackResult
 from failback.providers.audit.fake import FakeAuditLog
 from failback.providers.notify import ChannelNotifier, FakeNotifier
 from failback.temporal import ids
@@ -308,6 +308,24 @@ async def test_level_1_when_told_by_every_vendor_then_all_on_record_in_time_and_
         for secret in SECRETS
         if secret.encode() in text
     ] == []
+
+
+async def test_rehearsal_when_it_ends_then_it_told_by_itself_and_left_no_workflow_behind(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate()
+    request = await fakes.rollbacks.dry_run_request(Level.TRAFFIC, "rehearsal", "alice")
+    result: RollbackResult = await fakes.client.execute_workflow(
+        "TrafficRollback",
+        request,
+        id=f"dry-run/{request.rollback_id}",
+        task_queue=fakes.estate.temporal.task_queue,
+        result_type=RollbackResult,
+    )
+    assert result.success, result.error
+    assert kinds(fakes) == [KIND.ROLLBACK_SUCCEEDED]
+    assert set(await _histories(fakes)) == {f"dry-run/{request.rollback_id}"}
+    assert not fakes.post_mortems.kept
 
 
 async def _histories(fakes: FakeEstate) -> dict[str, bytes]:
