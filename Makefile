@@ -27,8 +27,8 @@ demo: setup ## Boot the lab, break the target under load, roll back level 2, and
 test: setup ## Run every test, those that start real servers included.
 	$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-long: setup ## Run what takes long: some 600 generated histories, 50 kills in a drain of 500 000 changes.
-	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/property tests/faults -m "long or servers" $(ARGS)
+test-long: setup ## Run what takes long: 600 generated histories, 20 000 bodies at the gateway, 50 kills in a drain of 500 000 changes.
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/property tests/faults -m "long or not long" $(ARGS)
 
 test-fast: setup ## Run the tests that start no server.
 	$(BIN)/pytest -q -m "not servers" $(ARGS)
@@ -48,7 +48,8 @@ bench: setup ## Run every benchmark, print the table, write docs/benchmarks.md; 
 	"$$uv" sync --frozen --inexact --all-extras --group bench --quiet
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-detection: setup ## Score the anomaly detector on NAB's series; ARGS="--data FOLDER --cross-validate".
+bench-detection: setup ## Score decisions on labelled incidents, and the anomaly detector on NAB's series; ARGS="--data FOLDER --cross-validate".
+	@$(BIN)/python -m bench.incidents
 	@$(BIN)/python -m bench.detection $(ARGS)
 
 clean: ## Remove the environments, the caches and what the demo wrote.

@@ -5,8 +5,7 @@ import math
 from activities.evidence import EvidenceGatherer
 from activities.watching import AnomalyWatch
 from failback.config import Estate
-from failback.decision.anomaly import Detector
-from failback.decision.anomaly.detector import SURPRISE
+from failback.decision.anomaly import THRESHOLD, Detector
 from failback.decision.matrix import ANOMALY_SCORE
 from failback.ports import AuditLog, MetricStore
 
@@ -52,5 +51,5 @@ def _watch(estate: Estate, patience_seconds: float) -> AnomalyWatch | None:
         patience_seconds=patience_seconds,
         # The p-value that each metric must reach is that of one, divided by their number (C. E.
         # Bonferroni); a ratio is a logarithm of a p-value over the one that counts as unusual.
-        discount=math.log10(max(1, len(config.metrics))) / SURPRISE,
+        discount=math.log10(max(1, len(config.metrics))) / -math.log10(1.0 - THRESHOLD),
     )
