@@ -98,8 +98,11 @@ class WebhooksConfig(Section):
     datadog: BearerWebhookConfig | None = None
     cloudwatch: CloudWatchWebhookConfig | None = None
     generic: GenericWebhookConfig | None = None
-    max_age_seconds: float = Field(default=3600.0, gt=0, le=43_200)
-    """A message that says when it was sent is refused after so long, as replayed."""
+    max_age_seconds: float = Field(default=7200.0, gt=0, le=43_200)
+    """A message that says when it was sent is refused after so long, as replayed.
+
+    SNS repeats for an hour at most, and a repeat tells the time of the first attempt.
+    """
 
 
 class ApiTokenConfig(Section):
