@@ -1,6 +1,7 @@
 """Files for Prometheus, Alertmanager and Grafana: their own tools accept them, and alerts fire."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,6 +179,24 @@ def test_unit_tests_when_the_moment_is_wrong_then_promtool_says_so(rule_file: Pa
     assert "FAILED" in check(
         rule_file, CASES["CriticalErrorRateHigh"], "CriticalErrorRateHigh", late
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "windows"),
+    [
+        ("error_rate", ["1m", "1m"]),
+        ("system_error_rate", ["1m", "1m"]),
+        ("response_time_p95", ["5m"]),
+        ("response_time_p95_ms", ["5m"]),
+        ("database_connection_success_rate", ["1m", "1h", "1m"]),
+        ("user_authentication_success_rate", ["1m", "1h", "1m"]),
+        ("ai_query_success_rate", ["1m", "1h", "1m"]),
+    ],
+)
+def test_query_then_its_windows_are_those_of_the_specification(
+    metric: str, windows: list[str]
+) -> None:
+    assert re.findall(r"\[(\w+)\]", default_queries()[metric].promql) == windows
 
 
 def test_specified_alerts_then_they_say_what_the_specification_says() -> None:
