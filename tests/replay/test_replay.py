@@ -18,9 +18,13 @@ HISTORIES = sorted((Path(__file__).parent / "histories").rglob("*.json"))
 
 def history_of(path: Path) -> WorkflowHistory:
     """A recorded history, under the id that its workflow had."""
-    child = "/traffic" if path.stem.endswith("-child") else ""
-    name = path.stem.removesuffix("-child")
-    return WorkflowHistory.from_json(f"rollback/{name}{child}", path.read_text())
+    name = path.stem.removesuffix("-child").removesuffix("-response")
+    workflow_id = f"rollback/{name}"
+    if path.stem.endswith("-child"):
+        workflow_id = f"rollback/{name}/traffic"
+    elif path.stem.endswith("-response"):
+        workflow_id = f"alerts/{name}"
+    return WorkflowHistory.from_json(workflow_id, path.read_text())
 
 
 def replayer(*workflows: type) -> Replayer:

@@ -25,6 +25,14 @@ def examine_people(estate: Estate) -> list[Finding]:
                 "Name people with their roles under approvals.people.",
             )
             continue
+        for role, wanted in policy.quorum_by_role.items():
+            held = sorted(name for name, roles in people.items() if role in roles)
+            part.say(
+                f"level {level} finds its approvals as {role}",
+                len(held) >= wanted,
+                f"needs {wanted}; known: {', '.join(held) or 'nobody'}",
+                f"Give more people the role {role} under approvals.people.",
+            )
         able = sorted(
             name
             for name, roles in people.items()
