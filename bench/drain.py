@@ -95,6 +95,7 @@ class _Drains:
     def once(self, turn: int) -> None:
         """One round: the changes, then everybody by turns on a receiver of its own."""
         say = self.options.say
+        self._tidy()
         since = self._now()
         picked = self._change(self.keys, version=100 * (turn + 1))
         mark = self.replication.mark()
@@ -121,12 +122,18 @@ class _Drains:
         if turn == 0:
             self.first_ours = self.ours.seconds[0]
 
+    def _tidy(self) -> None:
+        """No table carries what an earlier round left dead in it."""
+        for session in (self.source, self.target, *self.receivers.values()):
+            session.execute("VACUUM ANALYZE")
+
     def _of(self, name: str) -> Samples:
         samples: Samples = getattr(self, name)
         return samples
 
     def many_changes_a_key(self) -> None:
         """Each key changed 20 times: ours carries it once."""
+        self._tidy()
         keys = max(100, round(self.keys * PER_KEY_SHARE))
         picked = self._change(keys, version=50_000, per_key=PER_KEY)
         mark = self.replication.mark()

@@ -31,6 +31,8 @@ from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.settings import SyncSettings
 
 _PASSWORD = "benchmark-only"
+_SIZED = {"shared_buffers": "1GB", "max_wal_size": "8GB", "max_replication_slots": "20"}
+"""As a server of that many rows is sized: the tables fit, and no checkpoint falls into a run."""
 
 
 @dataclass
@@ -111,7 +113,8 @@ def servers() -> Iterator[Servers]:
     """Start both servers in a folder of their own; gone with everything in it at the end."""
     with tempfile.TemporaryDirectory(prefix="failback-bench-") as folder:
         pair = PostgresPair(
-            PostgresServer(16, Path(folder) / "source"), PostgresServer(18, Path(folder) / "target")
+            PostgresServer(16, Path(folder) / "source", settings=_SIZED),
+            PostgresServer(18, Path(folder) / "target", settings=_SIZED),
         )
         try:
             for side in Side:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from failback.reverse_sync.catalogue import Table
-from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
+from failback.reverse_sync.lane import Ends
 from failback.reverse_sync.matching import TablePair
 from failback.reverse_sync.pgoutput import Keys
-from failback.reverse_sync.staging import FEW_KEYS, Staging
+from failback.reverse_sync.staging import FEW_KEYS
 
 Pulse = Callable[[], None]
 """Called often while rows flow; raises to stop."""
@@ -48,18 +48,13 @@ class Carrier:
     """Carries rows from a snapshot of the sender into a transaction of the receiver.
 
     Args:
-        reader: in a REPEATABLE READ transaction on the sender.
-        writer: in the batch's transaction on the receiver.
-        read_keys: the reader's key tables.
-        write_keys: the writer's key tables.
+        ends: the reader is in a REPEATABLE READ transaction on the sender, the writer in one of
+            the receiver.
         binary_keys: whether the stream's values came in binary form.
         pulse: called while rows flow.
     """
 
-    reader: Connection
-    writer: Connection
-    read_keys: Staging
-    write_keys: Staging
+    ends: Ends
     binary_keys: bool
     pulse: Pulse
 
@@ -69,10 +64,13 @@ class Carrier:
         if not work.whole:
             # No index finds a row by all its values: such a table is read through once.
             few = work.count < FEW_KEYS and not pair.keyless
-            for staging, table in ((self.read_keys, pair.sent), (self.write_keys, pair.received)):
+            for staging, table in (
+                (self.ends.read_keys, pair.sent),
+                (self.ends.write_keys, pair.received),
+            ):
                 staging.plan_for(few=few)
                 staging.fill(table, pair.key, work.keys, binary=self.binary_keys)
-        deleted = self.writer.execute(self._delete(work)).rowcount
+        deleted = self.ends.writer.execute(self._delete(work)).rowcount
         self.pulse()
         return Applied(deleted=deleted, inserted=self._copy(work))
 
@@ -82,7 +80,7 @@ class Carrier:
             return sql.SQL("DELETE FROM {}").format(rows_of(received))
         return sql.SQL("DELETE FROM {} AS t USING {} AS k WHERE {}").format(
             rows_of(received),
-            self.write_keys.name(received),
+            self.ends.write_keys.name(received),
             work.pair.same_row(received, "t", "k"),
         )
 
@@ -93,11 +91,11 @@ class Carrier:
             pair.received.identifier, names(pair.columns), form
         )
         giving = sql.SQL("COPY ({}) TO STDOUT (FORMAT {})").format(
-            select_rows(pair, None if work.whole else self.read_keys.name(pair.sent)), form
+            select_rows(pair, None if work.whole else self.ends.read_keys.name(pair.sent)), form
         )
-        with self.writer.cursor() as sink:
+        with self.ends.writer.cursor() as sink:
             with sink.copy(taking) as copy:
-                for block in copied_out(self.reader, giving):
+                for block in copied_out(self.ends.reader, giving):
                     copy.write(b"".join(block))
                     self.pulse()
             return sink.rowcount

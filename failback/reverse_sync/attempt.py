@@ -21,11 +21,12 @@ from failback.errors import (
     SlotLostError,
 )
 from failback.models.sync import BatchReport
-from failback.reverse_sync import capture, fence, position, stopped, ways
+from failback.reverse_sync import capture, fence, parallel_apply, position, stopped, ways
 from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
 from failback.reverse_sync.capture import Horizon
-from failback.reverse_sync.lane import Armed, Lane, fingerprints
+from failback.reverse_sync.lane import Armed, Ends, Lane, fingerprints
 from failback.reverse_sync.late_tail import Late, LateTail, TornError
+from failback.reverse_sync.parallel_apply import ParallelApply
 from failback.reverse_sync.pgoutput import (
     MARKER,
     Changes,
@@ -84,6 +85,7 @@ class Attempt:
         self.held = held
         self.lost: SlotLostError | None = None
         self.still = False
+        self.crew: ParallelApply | None = None
         self.armed: Armed = lane.armed(self._names, held.tables)
         self.way = ways.of(held.capture)
         # The stream writes keys of all tables in one form, a comparison as text.
@@ -138,6 +140,8 @@ class Attempt:
             )
         if {name: each.problem for name, each in self.armed.stopped.items()} != self.held.stopped:
             stopped.keep(self.lane.writer, self.lane.direction, self.armed.stopped)
+        if self.crew is not None:
+            self.crew.commit()
         self.lane.writer.execute("COMMIT")
         self._committed(horizon, captured)
         return BatchReport(
@@ -286,29 +290,23 @@ class Attempt:
         return late
 
     def _carry(self, works: list[Work], *, torn: bool) -> dict[str, Applied]:
-        carrier = Carrier(
-            reader=self.lane.reader,
-            writer=self.lane.writer,
-            read_keys=self.lane.read_keys,
-            write_keys=self.lane.write_keys,
-            binary_keys=self.binary,
-            pulse=self.order.pulse,
-        )
+        def carry(ends: Ends, work: Work) -> Applied:
+            self.order.pulse()
+            carrier = Carrier(ends, binary_keys=self.binary, pulse=self.order.pulse)
+            with refusing(work, torn=torn):
+                return carrier.carry(work)
+
+        lane = self.lane
+        many = sum(work.count for work in works) >= parallel_apply.MANY_KEYS
+        if many and lane.hands > 1:
+            self.crew = ParallelApply(lane)
+            return self.crew.carry(works, carry)
+        lane.give_back()
         applied = {}
         for work in works:
-            self.order.pulse()
-            with refusing(work, torn=torn):
-                applied[work.pair.qualified] = carrier.carry(work)
-            self._mark(work)
+            applied[work.pair.qualified] = carry(lane.ends(), work)
+            parallel_apply.mark(lane.marks, lane.ends(), work)
         return applied
-
-    def _mark(self, work: Work) -> None:
-        """The ledger does not know any more that both sides hold these rows."""
-        if work.whole or work.pair.keyless:
-            self.lane.marks.whole([work.pair.qualified])
-        else:
-            keys = self.lane.write_keys.name(work.pair.received)
-            self.lane.marks.keys(work.pair.received, work.pair.key, keys)
 
     def _carry_late(self, works: list[Work], *, torn: bool) -> Late:
         """The receiver takes writes: what it changed itself stays."""

@@ -16,6 +16,7 @@ from psycopg import sql
 from failback.errors import SlotBusyError, SlotLostError, UnreachableError
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
+from failback.reverse_sync.netting import Netting
 from failback.reverse_sync.pgoutput import (
     Changes,
     Decoder,
@@ -26,8 +27,8 @@ from failback.reverse_sync.pgoutput import (
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.statements import statement
 
-_COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _COPY_HEADER = 19
+_TRAILER_BYTES = 2
 _FIELD_START = 6  # number of fields, length of the only one
 _BUSY_SECONDS = 2.0
 
@@ -229,13 +230,14 @@ def peek(
         upto: transactions that committed before this position are complete.
         limit: stop at the first commit after so many messages; None reads all.
         binary: whether values are asked for in binary form.
-        decoder: takes the messages.
+        decoder: takes the messages; a `Netting` has the server count equal ones.
 
     Raises:
         SlotBusyError: another session reads the slot, and goes on doing so.
         SlotLostError: the server refuses to read it any more.
     """
-    query = sql.SQL(statement("peek")).format(
+    netted = isinstance(decoder, Netting)
+    query = sql.SQL(statement("peek_netted" if netted else "peek")).format(
         slot=sql.Literal(slot),
         upto=sql.Literal(lsn_text(upto)),
         limit=sql.Literal(limit),
@@ -245,7 +247,8 @@ def peek(
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            return decoder.consume(_messages(copied_out(helper, query)))
+            rows = without_frame(copied_out(helper, query))
+            return decoder.consume(rows if netted else _messages(rows))
         except psycopg.errors.ObjectInUse as error:
             _wait_or_give_up(slot, deadline, error)
         except psycopg.errors.UndefinedObject as error:
@@ -257,6 +260,16 @@ def peek(
             ) from error
 
 
+def advancing(slot: str, lsn: int) -> sql.Composed:
+    """The statement that lets the server forget what lies before a position.
+
+    The function refuses to go back, and to go beyond what is on disk.
+    """
+    return sql.SQL(statement("advance")).format(
+        slot=sql.Literal(slot), lsn=sql.Literal(lsn_text(lsn))
+    )
+
+
 def advance(helper: Connection, slot: str, lsn: int) -> None:
     """Let the server forget what lies before a position. Never moves back.
 
@@ -266,21 +279,34 @@ def advance(helper: Connection, slot: str, lsn: int) -> None:
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            # The function refuses to go back, and to go beyond what is on disk.
-            helper.execute(statement("advance"), {"slot": slot, "lsn": lsn_text(lsn)})
+            helper.execute(advancing(slot, lsn))
         except psycopg.errors.ObjectInUse as error:
             _wait_or_give_up(slot, deadline, error)
         else:
             return
 
 
-def _messages(blocks: Iterator[list[bytes]]) -> Iterator[bytes]:
+def _messages(rows: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
     """The only field of each row."""
+    for block in rows:
+        yield [row[_FIELD_START:] for row in block]
+
+
+def without_frame(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    """Rows of a binary COPY without the header before the first and the trailer after the last."""
+    first = True
     for block in blocks:
-        for row in block:
-            start = _COPY_HEADER if row.startswith(_COPY_SIGNATURE) else 0
-            if len(row) > start + _FIELD_START:
-                yield row[start + _FIELD_START :]
+        rows = block
+        if first:
+            rows[0] = rows[0][_COPY_HEADER:]
+            first = False
+        if len(rows[-1]) <= _TRAILER_BYTES:
+            rows = rows[:-1]
+        if rows and not rows[0]:
+            # The header came by itself.
+            rows = rows[1:]
+        if rows:
+            yield rows
 
 
 def _wait_or_give_up(slot: str, deadline: float, error: psycopg.Error) -> None:

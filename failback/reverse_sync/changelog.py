@@ -17,6 +17,7 @@ from failback.errors import SlotLostError
 from failback.reverse_sync.capture import ARM_AGAIN
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
+from failback.reverse_sync.key_set import KeySet
 from failback.reverse_sync.pgoutput import Changes, Keys, Relation, Snapshot
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.statements import statement
@@ -200,12 +201,10 @@ def _keys(
         upto=sql.Literal(str(between[1])),
     )
     kind = b"b" if binary else b"t"
-    values = {
-        key
-        for block in copied_out(connection, query)
-        for row in block
-        if (key := _key(row, kind)) is not None
-    }
+    values = KeySet()
+    for block in copied_out(connection, query):
+        values.update(key for row in block if (key := _key(row, kind)) is not None)
+        values.bound()
     return Keys(relation, relation.columns, values)
 
 

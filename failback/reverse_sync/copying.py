@@ -45,6 +45,23 @@ def copied_out(connection: Connection, query: sql.Composed) -> Iterator[list[byt
         pass
 
 
+def send(connection: Connection, query: sql.Composed) -> None:
+    """Have a session carry out a statement, and do not wait for it; `collect` has to be next.
+
+    Args:
+        connection: a session in autocommit mode that is not at work.
+        query: one statement without parameters.
+    """
+    connection.pgconn.send_query(query.as_bytes(connection))
+    _flush(connection.pgconn)
+
+
+def collect(connection: Connection) -> None:
+    """Wait for what was sent; how it ended is nobody's concern, and a lost session shows later."""
+    while _result(connection.pgconn) is not None:
+        pass
+
+
 def _block(pgconn: pq.abc.PGconn) -> tuple[list[bytes], bool]:
     """What has arrived, at least one row, and whether that was the end."""
     rows: list[bytes] = []

@@ -80,7 +80,7 @@ class ReverseSync:
     def _point(self, settings: SyncSettings) -> None:
         self.settings = settings
         self._direction = settings.direction
-        self._lane = Lane(settings.servers, settings.direction)
+        self._lane = Lane(settings.servers, settings.direction, settings.parallel)
         self._proving = Proving(settings, self._draining)
 
     def _turned(self, settings: SyncSettings) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from failback.models.common import Side
@@ -16,6 +17,7 @@ from failback.models.sync import TableProblem
 from failback.reverse_sync import position, publication
 from failback.reverse_sync.catalogue import read_named
 from failback.reverse_sync.connections import Connection, Servers
+from failback.reverse_sync.copying import collect, send
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.ledger import Marks
 from failback.reverse_sync.matching import TablePair, match, refusals
@@ -25,6 +27,7 @@ from failback.reverse_sync.statements import statement
 
 _LOOK_AGAIN_SECONDS = 2.0
 _TRY_AGAIN_SECONDS = 30.0
+_ROLES = ("writer", "observer", "reader", "helper")
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,30 @@ class KeyChanged(Exception):  # noqa: N818 - not an error of the batch: the tabl
     """The stream tells changes of the table in its argument by another key than it has now."""
 
 
+@dataclass(frozen=True)
+class Ends:
+    """What one carrier of rows works with: a session on each side, and their key tables."""
+
+    reader: Connection
+    writer: Connection
+    read_keys: Staging
+    write_keys: Staging
+
+
 class Lane:
     """Three sessions: one reads rows, one reads the slot, one writes on the receiver.
 
-    All are in autocommit mode; a batch begins and ends its transactions itself. Not
-    thread-safe: its user holds a lock.
+    Further pairs of a reader and a writer are there while tables are carried side by side. All
+    are in autocommit mode; a batch begins and ends its transactions itself. Not thread-safe: its
+    user holds a lock.
+
+    Args:
+        servers: how to reach both sides.
+        direction: the stream's.
+        hands: pairs of reader and writer that a large batch may use.
     """
 
-    def __init__(self, servers: Servers, direction: Direction) -> None:
+    def __init__(self, servers: Servers, direction: Direction, hands: int = 1) -> None:
         self.servers = servers
         self.direction = direction
         self._sessions: dict[str, Connection] = {}
@@ -93,6 +112,8 @@ class Lane:
         self._refused: dict[str, tuple[TableProblem, float]] = {}
         self._again_at = 0.0
         self._marks: tuple[Connection, Marks] | None = None
+        self.hands = hands
+        self._sent_by: Connection | None = None
 
     @property
     def reader(self) -> Connection:
@@ -102,7 +123,18 @@ class Lane:
     @property
     def helper(self) -> Connection:
         """On the sender, for the slot."""
-        return self._session("helper")
+        helper = self._session("helper")
+        if self._sent_by is not None:
+            if self._sent_by is helper:
+                collect(helper)
+            self._sent_by = None
+        return helper
+
+    def send(self, query: sql.Composed) -> None:
+        """Have the helper carry a statement out while others work; its outcome is not looked at."""
+        helper = self.helper
+        send(helper, query)
+        self._sent_by = helper
 
     @property
     def writer(self) -> Connection:
@@ -124,9 +156,26 @@ class Lane:
         """The writer's key tables."""
         return self._staged("writer")
 
+    def ends(self, number: int = 0) -> Ends:
+        """The sessions of one carrier: number 0 has the batch's own reader and writer."""
+        suffix = f"-{number}" if number else ""
+        reader, writer = f"reader{suffix}", f"writer{suffix}"
+        return Ends(
+            reader=self._session(reader),
+            writer=self._session(writer),
+            read_keys=self._staged(reader),
+            write_keys=self._staged(writer),
+        )
+
+    def give_back(self) -> None:
+        """Close the sessions of further carriers."""
+        for name in tuple(self._sessions):
+            if "-" in name:
+                self._drop(name)
+
     @property
     def marks(self) -> Marks:
-        """Marks in the ledger what the writer changes."""
+        """Marks in the ledger what the batch's own writer changes."""
         writer = self.writer
         if self._marks is None or self._marks[0] is not writer:
             self._marks = writer, Marks(writer, self.direction.name)
@@ -177,15 +226,17 @@ class Lane:
         if relation is not None:
             self._others.add(relation)
         # A key table has the types that the key had when it was made.
-        self._drop("reader")
-        self._drop("writer")
+        for name in tuple(self._sessions):
+            if name.startswith(("reader", "writer")):
+                self._drop(name)
 
     def sessions(self) -> tuple[tuple[Connection, Side], ...]:
         """The open sessions, the writer first, each with its side."""
         return tuple(
             (self._sessions[name], self._side(name))
-            for name in ("writer", "observer", "reader", "helper")
-            if name in self._sessions
+            for name in sorted(
+                self._sessions, key=lambda name: _ROLES.index(name.partition("-")[0])
+            )
         )
 
     def settle(self, *, committed: bool) -> None:
@@ -287,7 +338,7 @@ class Lane:
         return connection
 
     def _side(self, name: str) -> Side:
-        on_receiver = name in {"writer", "observer"}
+        on_receiver = name.startswith(("writer", "observer"))
         return self.direction.receiver if on_receiver else self.direction.sender
 
     def _staged(self, name: str) -> Staging:
@@ -299,6 +350,10 @@ class Lane:
         self._staging.pop(name, None)
         if connection is not None:
             connection.close()
+
+
+def _place(name: str) -> int:
+    return _ROLES.index(name.partition("-")[0])
 
 
 def fingerprints(connection: Connection, oids: list[int]) -> dict[int, str]:

@@ -6,21 +6,23 @@ column lists sends little else, and every change of a row is told by the key it 
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from failback.reverse_sync.key_set import KeySet
 
 MARKER = "failback"
 """Prefix of the logical message by which failback's own transactions are recognised."""
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_BEGIN = struct.Struct("!QqI")
-_COMMIT = struct.Struct("!xQQq")
+BEGIN = struct.Struct("!QqI")
+COMMIT = struct.Struct("!xQQq")
 _TUPLE_START = 8  # message type, relation, tuple kind, number of columns
 
 _INSERT, _UPDATE, _DELETE, _TRUNCATE = b"IUDT"
 _BEGINS, _COMMITS, _RELATION, _MESSAGE, _ORIGIN, _TYPE = b"BCRMOY"
-_ROWS = frozenset((_INSERT, _UPDATE, _DELETE))
+ROWS = frozenset((_INSERT, _UPDATE, _DELETE))
 _NEW, _KEY, _OLD = b"NKO"
 _BINARY, _TEXT, _NULL, _UNCHANGED = b"btnu"
 
@@ -87,7 +89,7 @@ class Keys:
     relation: Relation
     names: tuple[str, ...]
     """The key's columns in the order of the values."""
-    values: set[bytes] = field(default_factory=set)
+    values: KeySet = field(default_factory=KeySet)
     whole_row: bool = False
     """The table has no key: a row is known by all its values, NULLs among them."""
 
@@ -134,24 +136,27 @@ class Decoder:
         self._sees = sees
         self._known = known
         self._relations: dict[int, Relation] = {}
-        self._takers: dict[bytes, _Taker | None] = {}
+        self._takers: dict[bytes, Taker | None] = {}
         self._taking = False
         self._taken = 0
         self._committed_at = 0
 
-    def consume(self, messages: Iterable[bytes]) -> Changes:
+    def consume(self, blocks: Iterable[Sequence[bytes]]) -> Changes:
         """Read messages to their end; the result is complete up to the last commit."""
         changes, takers = self.changes, self._takers
-        for message in messages:
-            changes.messages += 1
-            kind = message[0]
-            if kind not in _ROWS:
-                self._turn(kind, message)
-            elif self._taking:
-                taker = takers.get(message[1:5], _unknown)
-                if taker is not None:
-                    taker(message)
-                    self._taken += 1
+        for messages in blocks:
+            changes.messages += len(messages)
+            for message in messages:
+                kind = message[0]
+                if kind not in ROWS:
+                    self._turn(kind, message)
+                elif self._taking:
+                    taker = takers.get(message[1:5], unknown)
+                    if taker is not None:
+                        taker(message)
+                        self._taken += 1
+            for keys in changes.keys:
+                keys.values.bound()
         return changes
 
     def _turn(self, kind: int, message: bytes) -> None:
@@ -165,12 +170,12 @@ class Decoder:
         elif kind == _TRUNCATE:
             self._truncate(message)
         elif kind == _MESSAGE:
-            self._taking = self._taking and not _is_marker(message)
+            self._told(message)
         elif kind not in (_ORIGIN, _TYPE):
             raise ProtocolError(f"Unknown message {message[:1]!r} in the stream.")
 
     def _begin(self, message: bytes) -> None:
-        start, self._committed_at, xid = _BEGIN.unpack_from(message, 1)
+        start, self._committed_at, xid = BEGIN.unpack_from(message, 1)
         if self.changes.barrier is None and not self._sees(xid):
             self.changes.barrier = start
         self._taking = start >= self._known
@@ -178,38 +183,50 @@ class Decoder:
 
     def _commit(self, message: bytes) -> None:
         changes = self.changes
-        _, end, _ = _COMMIT.unpack_from(message, 1)
+        _, end, _ = COMMIT.unpack_from(message, 1)
         changes.end = end
         if self._taken:
             changes.transactions += 1
             changes.changes += self._taken
-            changes.oldest = changes.oldest or _time(self._committed_at)
+            changes.oldest = changes.oldest or moment(self._committed_at)
         self._taking = False
         self._taken = 0
 
     def _describe(self, message: bytes) -> None:
         relation = _relation(message)
-        if self._relations.get(relation.oid) == relation:
+        known = self._relations.get(relation.oid)
+        if known == relation:
             return
+        if known is not None:
+            self._described_anew(relation)
         self._relations[relation.oid] = relation
         wanted = self._key_columns(relation)
         if wanted is None:
             self._takers[message[1:5]] = None
             return
-        taker = _Taker(relation, wanted)
+        taker = Taker(relation, wanted)
         self._takers[message[1:5]] = taker
         self.changes.keys.append(taker.keys)
 
     def _truncate(self, message: bytes) -> None:
-        if not self._taking:
-            return
         (count,) = struct.unpack_from("!I", message, 1)
         for oid in struct.unpack_from(f"!{count}I", message, 6):
+            self._truncated(oid)
+
+    def _truncated(self, oid: int) -> None:
+        if self._taking:
             self.changes.truncated[oid] = self._relations.get(oid)
             self._taken += 1
 
+    def _told(self, message: bytes) -> None:
+        """A logical message."""
+        self._taking = self._taking and not is_marker(message)
 
-class _Taker:
+    def _described_anew(self, relation: Relation) -> None:
+        """A relation has other columns than it had; what follows is read by these."""
+
+
+class Taker:
     """Takes the keys out of the changes of one relation."""
 
     def __init__(self, relation: Relation, wanted: tuple[str, ...]) -> None:
@@ -227,17 +244,19 @@ class _Taker:
         )
         # With nothing but the key in it, a tuple's bytes can be taken as they are.
         self._whole = len(self._places) == len(relation.columns)
+        self._add = self.keys.values.held.add
 
     def __call__(self, message: bytes) -> None:
+        """Take the key of one insert, update or delete."""
         tuple_kind = message[5]
         if self._whole and (tuple_kind == _NEW or message[0] == _DELETE):
-            self.keys.values.add(message[_TUPLE_START:])
+            self._add(message[_TUPLE_START:])
             return
         values, offset = _values(message, 6)
         old = None
         if tuple_kind in (_KEY, _OLD):
             old = self._picked(values)
-            self.keys.values.add(b"".join(old))
+            self._add(b"".join(old))
             if message[0] == _DELETE:
                 return
             values, _ = _values(message, offset + 1)
@@ -248,13 +267,14 @@ class _Taker:
                 was if value[0] == _UNCHANGED else value
                 for value, was in zip(new, old, strict=True)
             ]
-        self.keys.values.add(b"".join(new))
+        self._add(b"".join(new))
 
     def _picked(self, values: list[bytes]) -> list[bytes]:
         return [values[place] for place in self._places]
 
 
-def _unknown(message: bytes) -> None:
+def unknown(message: bytes) -> None:
+    """Stands for the taker of a relation that the stream has not described."""
     raise ProtocolError(f"A change of a relation that was not described: {message[:5]!r}.")
 
 
@@ -322,13 +342,14 @@ def _string(message: bytes, offset: int) -> tuple[str, int]:
     return message[offset:end].decode(), end + 1
 
 
-def _is_marker(message: bytes) -> bool:
+def is_marker(message: bytes) -> bool:
     """Whether a logical message is transactional and carries failback's marker."""
     prefix, _ = _string(message, 10)
     return message[1] == 1 and prefix == MARKER
 
 
-def _time(microseconds: int) -> datetime:
+def moment(microseconds: int) -> datetime:
+    """The time that the stream writes as microseconds since 2000."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 

@@ -27,7 +27,7 @@ from failback.reverse_sync.differences import Difference, Findings
 from failback.reverse_sync.digests import Comparison, Key, RowHash
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.images import image
-from failback.reverse_sync.lane import Lane
+from failback.reverse_sync.lane import Ends, Lane
 from failback.reverse_sync.matching import TablePair
 from failback.reverse_sync.pgoutput import MARKER, Keys, Relation
 from failback.reverse_sync.pulse import Progress
@@ -182,14 +182,8 @@ class _TableRepair:
         ]
 
     def _carrier(self, reader: Connection, writer: Connection) -> Carrier:
-        return Carrier(
-            reader=reader,
-            writer=writer,
-            read_keys=self.lane.read_keys,
-            write_keys=self.lane.write_keys,
-            binary_keys=False,
-            pulse=lambda: None,
-        )
+        ends = Ends(reader, writer, self.lane.read_keys, self.lane.write_keys)
+        return Carrier(ends, binary_keys=False, pulse=lambda: None)
 
     def _relation(self) -> Relation:
         sent = self.pair.sent

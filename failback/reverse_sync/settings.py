@@ -18,7 +18,7 @@ class SyncSettings:
     target_dsn: str = field(repr=False)
     include: tuple[str, ...] = ("public.*",)
     exclude: tuple[str, ...] = ()
-    batch_changes: int = 200_000
+    batch_changes: int = 500_000
     """Captured changes per batch; a larger transaction still goes as one."""
     parallel: int = 4
     max_retained_wal_mb: int = 10_240

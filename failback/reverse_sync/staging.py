@@ -4,6 +4,7 @@ Changes when keys are handed over in another way.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from psycopg import sql
 
@@ -103,16 +104,20 @@ class Staging:
 def binary_blocks(keys: Keys) -> Iterator[bytes]:
     """Keys in the binary format of COPY: the values' bytes are passed on as they came."""
     lead = len(keys.names).to_bytes(2)
-    values = list(keys.values)
     yield _SIGNATURE
-    for start in range(0, len(values), _BLOCK_KEYS):
-        block = values[start : start + _BLOCK_KEYS]
+    for block in _blocks(keys):
         if len(keys.names) == 1 and all(value[0] == _BINARY_KIND for value in block):
             # Length and bytes follow the kind, as COPY wants them.
             yield lead + lead.join([value[1:] for value in block])
         else:
             yield b"".join([lead + _binary_row(value, keys) for value in block])
     yield _TRAILER
+
+
+def _blocks(keys: Keys) -> Iterator[list[bytes]]:
+    values = iter(keys.values)
+    while block := list(islice(values, _BLOCK_KEYS)):
+        yield block
 
 
 def _binary_row(key: bytes, keys: Keys) -> bytes:
@@ -129,9 +134,8 @@ def _binary_row(key: bytes, keys: Keys) -> bytes:
 
 def text_blocks(keys: Keys) -> Iterator[bytes]:
     """Keys in the text format of COPY."""
-    values = list(keys.values)
-    for start in range(0, len(values), _BLOCK_KEYS):
-        yield b"".join([_text_row(value, keys) for value in values[start : start + _BLOCK_KEYS]])
+    for block in _blocks(keys):
+        yield b"".join([_text_row(value, keys) for value in block])
 
 
 def _text_row(key: bytes, keys: Keys) -> bytes:

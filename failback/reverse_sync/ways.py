@@ -11,11 +11,11 @@ from typing import Protocol
 
 from failback.errors import ConfigurationError, SchemaDriftError, SlotLostError
 from failback.models.sync import CAPTURE_WAYS
-from failback.reverse_sync import capture, changelog, tail, wal_limit
+from failback.reverse_sync import capture, changelog, slot_reading, tail, wal_limit
 from failback.reverse_sync.capture import Horizon
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.lane import Armed, Lane
-from failback.reverse_sync.pgoutput import Changes, Decoder, ProtocolError, Relation
+from failback.reverse_sync.pgoutput import Changes, ProtocolError, Relation
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.tail import Tail
 
@@ -121,19 +121,11 @@ class SlotWay:
         binary: bool,
     ) -> Captured:
         """See `Way`."""
-        helper = lane.helper
         if not horizon.flushed:
-            capture.flush(helper)
+            capture.flush(lane.helper)
         try:
-            changes = capture.peek(
-                helper,
-                slot=held.slot,
-                # Slot and publication carry one name.
-                publication=held.slot,
-                upto=horizon.lsn,
-                limit=limit,
-                binary=binary,
-                decoder=Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn),
+            changes, limit = slot_reading.read(
+                lane, held, armed, horizon, limit=limit, binary=binary
             )
         except ProtocolError as error:
             raise SchemaDriftError(
@@ -141,7 +133,7 @@ class SlotWay:
                 "A key was changed after arming: run `failback arm` again.",
             ) from error
         # Somebody who advanced the slot between the first look and the reading is caught here.
-        slot = capture.read_slot(helper, held.slot)
+        slot = capture.read_slot(lane.helper, held.slot)
         capture.check_slot(slot, held, lane.direction.sender.value)
         cut = limit is not None and changes.messages >= limit and changes.end < horizon.lsn
         reached = changes.end if cut else horizon.lsn
@@ -156,7 +148,9 @@ class SlotWay:
         """See `Way`."""
         confirmed = horizon.slot.confirmed
         if confirmed is None or confirmed < captured.reached:
-            capture.advance(lane.helper, held.slot, captured.reached)
+            # The server reads its log up to there, and nobody needs the outcome: if it fails, the
+            # next batch tells it again.
+            lane.send(capture.advancing(held.slot, captured.reached))
 
     def look(self, connection: Connection, held: StreamPosition) -> Tail:
         """See `Way`."""

@@ -43,7 +43,7 @@ class DataConfig(Section):
     """What the reverse sync carries, and how much of the servers it may use."""
 
     tables: TablesConfig = TablesConfig()
-    batch_changes: int = Field(default=200_000, ge=100)
+    batch_changes: int = Field(default=500_000, ge=100)
     """Captured changes per batch; a single larger transaction still goes as one."""
     parallel: int = Field(default=4, ge=1, le=64)
     interval_seconds: float = Field(default=1.0, gt=0)

@@ -1,6 +1,5 @@
 """Messages built by hand after the protocol's description, and what is netted out of them."""
 
-import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -19,56 +18,20 @@ from failback.reverse_sync.pgoutput import (
     lsn_text,
 )
 
-NOTE, PAIR = 100, 200
-MICROSECONDS = 86_400_000_000
-
-
-def begin(start: int, xid: int = 7, at: int = MICROSECONDS) -> bytes:
-    return b"B" + struct.pack("!QqI", start, at, xid)
-
-
-def commit(start: int, end: int) -> bytes:
-    return b"C\0" + struct.pack("!QQq", start, end, MICROSECONDS)
-
-
-def relation(oid: int, name: str, *columns: str) -> bytes:
-    described = b"".join(b"\1" + c.encode() + b"\0" + struct.pack("!Ii", 23, -1) for c in columns)
-    head = b"R" + struct.pack("!I", oid) + b"public\0" + name.encode() + b"\0d"
-    return head + struct.pack("!H", len(columns)) + described
-
-
-def value(given: bytes | str | None, kind: bytes = b"b") -> bytes:
-    if given is None:
-        return b"n"
-    if isinstance(given, str):
-        return b"u"
-    return kind + struct.pack("!I", len(given)) + given
-
-
-def row(*values: bytes | str | None, kind: bytes = b"b") -> bytes:
-    return struct.pack("!H", len(values)) + b"".join(value(each, kind) for each in values)
-
-
-def insert(oid: int, *values: bytes) -> bytes:
-    return b"I" + struct.pack("!I", oid) + b"N" + row(*values)
-
-
-def update(oid: int, new: bytes, old: bytes = b"") -> bytes:
-    return b"U" + struct.pack("!I", oid) + old + b"N" + new
-
-
-def delete(oid: int, old: bytes, kind: bytes = b"K") -> bytes:
-    return b"D" + struct.pack("!I", oid) + kind + old
-
-
-def truncate(*oids: int) -> bytes:
-    return b"T" + struct.pack(f"!IB{len(oids)}I", len(oids), 0, *oids)
-
-
-def message(prefix: str, transactional: bool = True) -> bytes:
-    head = b"M" + struct.pack("!BQ", transactional, 5) + prefix.encode() + b"\0"
-    return head + struct.pack("!I", 2) + b"hi"
-
+from support.stream import (
+    NOTE,
+    PAIR,
+    begin,
+    commit,
+    delete,
+    insert,
+    message,
+    relation,
+    row,
+    truncate,
+    update,
+    value,
+)
 
 NOTE_KEYS = relation(NOTE, "note", "id")
 RECORDED_OID = 17207
@@ -94,7 +57,7 @@ def decode(
     messages: Sequence[bytes], *, unseen: frozenset[int] = frozenset(), known: int = 0
 ) -> Changes:
     decoder = Decoder(lambda found: KEY_OF.get(found.oid), lambda xid: xid not in unseen, known)
-    return decoder.consume(messages)
+    return decoder.consume([messages])
 
 
 def keys(changes: Changes, oid: int) -> set[tuple[bytes, ...]]:
@@ -292,7 +255,7 @@ def test_lsn_when_written_and_read_then_it_is_the_same(number: int) -> None:
 
 def test_relation_when_described_then_names_are_decoded() -> None:
     described = Decoder(lambda found: found.columns, lambda _: True).consume(
-        [relation(1, "Tür", "größe", "id")]
+        [[relation(1, "Tür", "größe", "id")]]
     )
     assert described.keys[0].relation == Relation(1, "public", "Tür", ("größe", "id"))
 

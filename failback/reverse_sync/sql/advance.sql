@@ -1,4 +1,4 @@
-SELECT pg_replication_slot_advance(s.slot_name, %(lsn)s::pg_lsn)
+SELECT pg_replication_slot_advance(s.slot_name, {lsn}::pg_lsn)
 FROM pg_replication_slots AS s
-WHERE s.slot_name = %(slot)s
-  AND s.confirmed_flush_lsn < least(%(lsn)s::pg_lsn, pg_current_wal_flush_lsn())
+WHERE s.slot_name = {slot}
+  AND s.confirmed_flush_lsn < least({lsn}::pg_lsn, pg_current_wal_flush_lsn())

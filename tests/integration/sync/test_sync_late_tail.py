@@ -269,7 +269,7 @@ def test_batch_that_is_killed_at_its_commit_and_repeated_parks_and_applies_once(
         raise KilledError
 
     # Before: the receiver has all but the commit. After: only the slot was not advanced.
-    place, name = (position, "write") if moment == "before" else (capture, "advance")
+    place, name = (position, "write") if moment == "before" else (capture, "advancing")
     with monkeypatch.context() as patch:
         patch.setattr(place, name, killed)
         with pytest.raises(KilledError):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from failback.errors import NotArmedError, SlotBusyError, SlotLostError, UnreachableError
 from failback.models.common import Outcome, Side
@@ -130,7 +131,7 @@ def test_batch_when_killed_between_commit_and_advance_then_the_next_one_goes_on(
     with pair.target() as target:
         target.execute("INSERT INTO ledger SELECT n, 1, 'x' FROM generate_series(1, 10) AS n")
     with monkeypatch.context() as patch:
-        patch.setattr(capture, "advance", dies)
+        patch.setattr(capture, "advancing", dies)
         with pytest.raises(KeyboardInterrupt):
             engine.run_batch()
     pair.assert_equal()
@@ -323,7 +324,7 @@ def test_status_when_the_slot_stands_far_behind_then_a_pending_change_is_still_f
     with pair.target() as target:
         target.execute("INSERT INTO ledger SELECT n, 0, 'x' FROM generate_series(1, 5000) AS n")
     with monkeypatch.context() as patch:
-        patch.setattr(capture, "advance", lambda *_: None)
+        patch.setattr(capture, "advancing", lambda *_: sql.SQL("SELECT 1"))
         engine.run_batch()
     assert engine.status().lag_seconds == 0.0
     with pair.target() as target:

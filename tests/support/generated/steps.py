@@ -90,10 +90,12 @@ _finishes = st.builds(Finish, commit=st.booleans())
 
 @dataclass(frozen=True)
 class History:
-    """Steps, and how many changes the engine takes at once."""
+    """Steps, how many changes the engine takes at once, and whether it takes all for large."""
 
     limit: int
     steps: tuple[Step, ...]
+    large: bool = False
+    """Every batch is netted by the server and carried by several hands."""
 
 
 # One that is named twice would be taken once: each is drawn by its weight instead.
@@ -104,6 +106,7 @@ _steps = st.sampled_from([_writes] * 9 + [_ends] * 3 + [_engines] * 3 + [_finish
 histories = st.builds(
     History,
     limit=st.sampled_from([200_000, 1, 2, 3, 7, 20]),
+    large=st.booleans(),
     # Lists of lists, because hypothesis makes long lists seldom, and shortens these as well.
     steps=st.lists(st.lists(_steps, min_size=1, max_size=12), min_size=1, max_size=12).map(
         lambda parts: tuple(step for part in parts for step in part)

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from support.generated.schemas import Schema
 from support.generated.sessions import Session
 from support.generated.steps import End, Engine, Finish, History, Write
 from support.generated.values import TYPES
+from support.large import taken_for_large
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
@@ -189,6 +190,10 @@ class Estate:
     def run(self, history: History) -> None:
         """Take the steps, then the end that every history has: fence, drain, compare, lift."""
         self._limit = history.limit
+        with taken_for_large() if history.large else nullcontext():
+            self._run(history)
+
+    def _run(self, history: History) -> None:
         for step in history.steps:
             self._let_through_again()
             match step:

@@ -1,0 +1,86 @@
+"""How much of the slot a batch reads, and in which form: message by message, or netted.
+
+Changes when it pays to read more or less at once. A batch is bounded by the keys that it carries;
+the same keys changing again and again make it read further.
+"""
+
+from failback.reverse_sync import capture
+from failback.reverse_sync.capture import Horizon
+from failback.reverse_sync.lane import Armed, Lane
+from failback.reverse_sync.netting import Netting
+from failback.reverse_sync.pgoutput import Changes, Decoder
+from failback.reverse_sync.position import StreamPosition
+
+NETTED_BYTES = 8 * 1024 * 1024
+"""From so much log on, netting on the server costs less than it saves."""
+_NETTING_MEMORY = "64MB"
+_FURTHER = 4
+_MOST = 64
+"""A batch reads at most so many times the keys that it may carry."""
+
+
+def read(
+    lane: Lane,
+    held: StreamPosition,
+    armed: Armed,
+    horizon: Horizon,
+    *,
+    limit: int | None,
+    binary: bool,
+) -> tuple[Changes, int | None]:
+    """The changes between the receiver's position and the horizon, netted by key.
+
+    Args:
+        lane: the sessions.
+        held: the receiver's position.
+        armed: the armed tables.
+        horizon: the batch's snapshot.
+        limit: distinct keys after which to stop at the next commit; None reads all.
+        binary: whether keys are wanted in binary form.
+
+    Returns:
+        The changes, and the messages after which the reading was to stop; None read all.
+    """
+    backlog = horizon.lsn - (horizon.slot.confirmed or 0)
+    # Where the receiver takes writes, a change that it knows already must not be told again.
+    if held.receiver_lsn is None and backlog >= NETTED_BYTES:
+        lane.helper.execute("SELECT set_config('work_mem', %s, false)", [_NETTING_MEMORY])
+        messages = limit
+        while True:
+            netting = Netting(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
+            changes = _peek(lane, held, horizon, messages, netting, binary=binary)
+            if netting.order_matters:
+                break
+            if limit is None or messages is None or not _further(changes, limit, messages, horizon):
+                return changes, messages
+            messages *= _FURTHER
+    decoder = Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
+    return _peek(lane, held, horizon, limit, decoder, binary=binary), limit
+
+
+def _peek(
+    lane: Lane,
+    held: StreamPosition,
+    horizon: Horizon,
+    limit: int | None,
+    decoder: Decoder,
+    *,
+    binary: bool,
+) -> Changes:
+    return capture.peek(
+        lane.helper,
+        slot=held.slot,
+        # Slot and publication carry one name.
+        publication=held.slot,
+        upto=horizon.lsn,
+        limit=limit,
+        binary=binary,
+        decoder=decoder,
+    )
+
+
+def _further(changes: Changes, limit: int, messages: int, horizon: Horizon) -> bool:
+    """Whether the reading stopped early, with so few keys that it pays to read on."""
+    keys = sum(len(each.values) for each in changes.keys)
+    stopped = changes.messages >= messages and changes.end < horizon.lsn
+    return stopped and keys * _FURTHER <= limit and messages < limit * _MOST
