@@ -28,7 +28,7 @@ from failback.temporal.survey import TemporalRegistry
 from workers.composition import THREADS, WorkerPorts, build_worker
 from workers.response import response_settings
 
-from support.responses import StandingMetrics
+from .responses import StandingMetrics
 
 BACKENDS = ("database", "auth", "storage", "functions")
 
