@@ -22,6 +22,7 @@ def response_settings(estate: Estate, *, search_attributes: bool) -> ResponseSet
             cool_down_seconds=decision.cool_down_seconds,
             automatic_at_most=decision.automatic_at_most,
             automatic_within_seconds=decision.automatic_within_seconds,
+            level_1_asks=estate.plan(1).approval.asks,
             label=decision.fallback.label,
             people=estate.approvals.people,
             pauses=estate.investigation.pause_url is not None,

@@ -154,7 +154,7 @@ class GatedWorkflow:
         """By a decision that needs no approval, where level 1 needs none."""
         policy = _escalation(self.request)
         objection = self._not_escalatable()
-        if not objection and policy is not None and _asks(policy):
+        if not objection and policy is not None and policy.asks:
             objection = f"Level 1 needs {policy.quorum} approvals here, so people decide."
         entry = self._recorded("escalate", decision, objection)
         if entry.counted:
@@ -171,7 +171,7 @@ class GatedWorkflow:
     async def approval_granted(self) -> bool:
         """Wait for the quorum, a rejection, an escalation or the expiry; whether it may act."""
         policy = self.request.plan.approval
-        if self.request.is_child or self.request.dry_run or not _asks(policy):
+        if self.request.is_child or self.request.dry_run or not policy.asks:
             return True
         self.enter(Phase.WAITING_FOR_APPROVAL)
         note = ""
@@ -227,10 +227,6 @@ class GatedWorkflow:
     def show(self) -> None:
         """Tell the story so far in Temporal's own UI."""
         raise NotImplementedError
-
-
-def _asks(policy: ApprovalPolicy) -> bool:
-    return bool(policy.quorum or any(policy.quorum_by_role.values()))
 
 
 def _escalation(request: RollbackRequest) -> ApprovalPolicy | None:

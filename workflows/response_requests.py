@@ -35,7 +35,7 @@ def rollback(situation: Situation, decided: Decided) -> RollbackRequest | None:
 
 def _asking(plan: RollbackPlan) -> RollbackPlan:
     """The plan with somebody to approve it, also where its level needs nobody."""
-    if plan.approval.quorum:
+    if plan.approval.asks:
         return plan
     return plan.model_copy(update={"approval": plan.approval.model_copy(update={"quorum": 1})})
 

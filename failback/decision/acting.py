@@ -96,6 +96,8 @@ def _beside(
     if not wanted or survey.level is Level.TRAFFIC or _was_escalated(state.handling, survey):
         return Action(kind=ActionKind.JOIN, why=running)
     guard = _flaps(policy, state.automatic, at)
+    if policy.level_1_asks:
+        guard = "level 1 has a quorum here"
     if guard:
         return Action(kind=ActionKind.JOIN, why=f"{running}; {guard}")
     return Action(kind=ActionKind.ESCALATE, why=f"{running}, and is to wait for nobody")
@@ -120,6 +122,8 @@ def _start(
         why = f"mode {policy.mode.value}: people decide about every rollback"
     elif assessment.level != Level.TRAFFIC:
         why = f"level {assessment.level} is never started by nobody"
+    elif policy.level_1_asks:
+        why = "level 1 has a quorum here"
     else:
         why = _cools(policy, survey, at) or _flaps(policy, state.automatic, at)
         if not why:

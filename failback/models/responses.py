@@ -28,6 +28,8 @@ class ResponsePolicy(Payload):
     automatic_at_most: int = 2
     """Automatic rollbacks within `automatic_within_seconds`; then people are asked."""
     automatic_within_seconds: float = 86_400.0
+    level_1_asks: bool = False
+    """Whether level 1 has a quorum, so that nothing acts without people."""
     label: str = "action"
     """The label of alerts that is kept while they fire; others are only recorded."""
     people: dict[str, tuple[str, ...]] = Field(default_factory=dict)

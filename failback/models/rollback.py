@@ -47,6 +47,11 @@ class ApprovalPolicy(Payload):
     require_plan_hash: bool = False
     """Whether an approval must name the plan that it is for."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether anybody has to approve at all."""
+        return bool(self.quorum or any(self.quorum_by_role.values()))
+
 
 class Decision(Payload):
     """The payload of the `approve`, `reject` and `accept_tail` signals."""

@@ -42,12 +42,15 @@ def act(
     survey: RollbackSurvey | None = None,
     *,
     level: int | None = None,
+    level_1_asks: bool = False,
     **state: Any,
 ) -> Action:
     assessment = Assessment(
         at=NOW, decision=decision, level=LEVELS[decision] if level is None else level
     )
-    policy = ResponsePolicy(mode=mode, cool_down_seconds=600, automatic_at_most=2)
+    policy = ResponsePolicy(
+        mode=mode, cool_down_seconds=600, automatic_at_most=2, level_1_asks=level_1_asks
+    )
     return act_on(assessment, policy, survey or RollbackSurvey(), ResponseState(**state), NOW)
 
 
@@ -85,6 +88,12 @@ def test_decision_when_nothing_goes_on_then_the_mode_says_how_far(
 
 def test_immediate_when_its_level_moves_data_then_people_are_asked() -> None:
     assert act(IMMEDIATE, level=2).kind is ActionKind.ASK
+
+
+def test_immediate_when_level_1_has_a_quorum_then_nothing_acts_without_people() -> None:
+    assert act(IMMEDIATE, level_1_asks=True).kind is ActionKind.ASK
+    beside = act(IMMEDIATE, survey=running(Level.DATA_SYNC), level_1_asks=True)
+    assert beside.kind is ActionKind.JOIN
 
 
 @pytest.mark.parametrize("phase", [Phase.DONE, Phase.FAILED])

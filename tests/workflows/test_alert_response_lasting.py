@@ -1,6 +1,8 @@
 """AlertResponse over time: storms, restarts, stores that are away, what lasts and what ends."""
 
 import asyncio
+import time
+from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
@@ -8,6 +10,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from failback.errors import ApprovalRefusedError
+from failback.lab.processes import free_port
+from failback.lab.temporal import TemporalServer
 from failback.models.audit import EntryKind
 from failback.models.common import Level
 from failback.models.messages import MessageKind
@@ -28,7 +32,7 @@ from support.answers import (
     until_told,
     waiting_rollback,
 )
-from support.fake_estate import FakeEstate, MakeEstate
+from support.fake_estate import FakeEstate, MakeEstate, fake_estate
 from support.responses import alert, resolved
 
 pytestmark = pytest.mark.servers
@@ -191,3 +195,40 @@ async def history_of(fakes: FakeEstate, workflow_id: str) -> WorkflowHistory:
     if workflow_id.endswith("/"):
         workflow_id += fakes.estate.estate
     return await fakes.client.get_workflow_handle(workflow_id).fetch_history()
+
+
+class ShortHistories(TemporalServer):
+    """A server that suggests a fresh history after a few dozen events."""
+
+    def command(self) -> list[str | Path]:
+        limit = "limit.historyCount.suggestContinueAsNew=60"
+        return [*super().command(), "--dynamic-config-value", limit]
+
+
+async def test_response_when_its_history_is_long_then_goes_on_in_a_fresh_one_with_all_it_knows(
+    tmp_path: Path,
+) -> None:
+    server = ShortHistories(tmp_path / "data", free_port(), free_port(), tmp_path / "log")
+    server.start()
+    try:
+        async with fake_estate("long", server.address, decision=mode("automatic")) as fakes:
+            handle = fakes.client.get_workflow_handle(ids.alert_response_workflow("long"))
+            fakes.metrics.values |= WARNING
+            await tell(fakes, alert(1))
+            waiting = await waiting_rollback(fakes)
+            first = (await handle.describe()).run_id
+            deadline = time.monotonic() + 30
+            while (await handle.describe()).run_id == first:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+            await tell(fakes, alert(1), alert(2))
+            status = await until(fakes, lambda status: status.received == 2)
+            assert (status.repeats, status.firing) == (1, 2)
+            assert status.handling is not None
+            assert status.handling.rollback_id == waiting.rollback_id
+            attributed = await recorded(
+                fakes, EntryKind.ROLLBACK, lambda entry: "alerts" in entry.body, 2
+            )
+            assert [entry.subject for entry in attributed] == [waiting.rollback_id] * 2
+    finally:
+        server.stop()
