@@ -32,6 +32,8 @@ REFRACTORY_ROWS = 100
 NEEDED_ROWS = STRETCH_ROWS + FEWEST_STRETCHES + FEWEST_RANKED
 """Values after which the first score is given."""
 _SURPRISE = -math.log10(RARITY)
+_EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
+"""Unix seconds of the years 1 and 9999, between which a moment can be told."""
 _LARGEST = 1e100
 """Larger values are taken for broken ones: their squared distances would be no numbers."""
 
@@ -83,13 +85,13 @@ class Detector:
             timestamp: Unix seconds; tells the time of day. The order of calls is the order of
                 the values, whatever it says.
             value: in any unit. What is no number, not finite or beyond 1e100 is left out, and so
-                is one without a finite timestamp.
+                is one of no moment between the years 1 and 9999.
 
         Returns:
             How unusual the stretch that it ends is; 0 until there is enough past.
         """
-        # As floats: integers of any size would not be distances but memory.
-        if not (math.isfinite(timestamp) and math.isfinite(value) and abs(value) <= _LARGEST):
+        # Comparisons with what is no number are false.
+        if not (_EARLIEST <= timestamp <= _LATEST and abs(value) <= _LARGEST):
             return Score(0.0, explanation="not a number to compare: left out")
         time = float(timestamp)
         self._rest = max(0, self._rest - 1)
