@@ -90,7 +90,7 @@ class TestMailSecurity:
     async def test_server_when_it_offers_no_tls_then_the_password_is_not_sent(
         self, tmp_path: Path
     ) -> None:
-        async with mail_server(tmp_path, "none") as mail:
+        async with mail_server(tmp_path, "open") as mail:
             mail.tls = "starttls"  # what the client is told
             notifier = ChannelNotifier(channels(Vendors(url="http://unused"), mail))
             delivery = await notifier.deliver("email", message())

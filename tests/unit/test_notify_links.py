@@ -43,7 +43,13 @@ def test_link_when_the_channel_is_a_person_s_then_it_decides_in_that_name_and_ro
 
 @pytest.mark.parametrize(
     ("person", "changes"),
-    [("", {}), ("bob", {}), ("nobody", {}), ("alice", {"link_key": None})],
+    [
+        ("", {}),
+        ("", {"levels": {}}),
+        ("bob", {}),
+        ("nobody", {}),
+        ("alice", {"link_key": None}),
+    ],
 )
 def test_link_when_nobody_may_decide_by_it_then_only_the_page(
     person: str, changes: dict[str, object]

@@ -79,7 +79,7 @@ def composed(note: Note, config: EmailConfig, now: datetime) -> EmailMessage:
     mail = EmailMessage()
     mail["From"] = config.sender
     mail["To"] = ", ".join(config.recipients)
-    mail["Subject"] = shortened(" ".join(note.subject.split()), _LONGEST_SUBJECT)
+    mail["Subject"] = shortened(note.subject, _LONGEST_SUBJECT)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{_name(note.key)}@{domain}>"
     mail["References"] = f"<{_name(note.thread)}@{domain}>"
