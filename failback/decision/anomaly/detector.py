@@ -61,7 +61,7 @@ class Score:
 
 
 class Detector:
-    """Watches one metric. Deterministic, causal, of bounded memory (below 1 MiB)."""
+    """Watches one metric. Deterministic, causal, of bounded memory (about 1 MiB)."""
 
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=BLOCK_ROWS)
