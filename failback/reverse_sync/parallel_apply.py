@@ -35,7 +35,7 @@ _BYTEWISE = frozenset(
 )
 """Types whose equal values are written with equal bytes: one row, one share."""
 
-_LOCK_TIMEOUT = "3s"
+LOCK_TIMEOUT = "3s"
 """What two hands wait for each other in the worst case, before the batch is carried by one."""
 
 
@@ -60,12 +60,13 @@ class ParallelApply:
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._hands = [Hand(0, lane.ends())]
+        self.hands = [Hand(0, lane.ends())]
+        """The batch's own sessions first."""
         self._lock = threading.Lock()
         self._failed: BaseException | None = None
         for number in range(1, min(lane.hands, _cores())):
             try:
-                self._hands.append(Hand(number, lane.ends(number)))
+                self.hands.append(Hand(number, lane.ends(number)))
             except FailbackError:
                 # A server that has no more sessions to give is no reason to stop.
                 break
@@ -82,11 +83,11 @@ class ParallelApply:
             Exception: whatever the first failing hand raised.
         """
         self._begin()
-        self._left = shares(works, len(self._hands))
+        self._left = shares(works, len(self.hands))
         self._applied: dict[str, Applied] = {}
-        with ThreadPoolExecutor(len(self._hands), thread_name_prefix="carry") as pool:
+        with ThreadPoolExecutor(len(self.hands), thread_name_prefix="carry") as pool:
             for future in [
-                pool.submit(copy_context().run, self._work, hand, carry) for hand in self._hands
+                pool.submit(copy_context().run, self._work, hand, carry) for hand in self.hands
             ]:
                 future.result()
         if self._failed is not None:
@@ -95,7 +96,7 @@ class ParallelApply:
                 self._lane.hands = 1
                 raise Stale from self._failed
             raise self._failed
-        self._hands[0].ends.writer.execute(statement("apply_begin"))
+        self.hands[0].ends.writer.execute(statement("apply_begin"))
         return self._applied
 
     def commit(self) -> None:
@@ -104,20 +105,20 @@ class ParallelApply:
         The batch's own marks are set last and are committed with its position: two transactions
         that mark one table wait for each other.
         """
-        for hand in self._hands[1:]:
+        for hand in self.hands[1:]:
             self._mark(hand)
             hand.ends.writer.execute("COMMIT")
             hand.ends.reader.execute("COMMIT")
             hand.ends.write_keys.settle(committed=True)
             hand.ends.read_keys.settle(committed=True)
-        self._mark(self._hands[0])
+        self._mark(self.hands[0])
 
     def _begin(self) -> None:
         """Give every hand the batch's snapshot and a transaction to write in."""
-        first = self._hands[0].ends
+        first = self.hands[0].ends
         row = first.reader.execute("SELECT pg_export_snapshot()").fetchone()
         snapshot = row[0] if row is not None else ""
-        for hand in self._hands[1:]:
+        for hand in self.hands[1:]:
             reader, writer = hand.ends.reader, hand.ends.writer
             reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             reader.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
@@ -127,9 +128,9 @@ class ParallelApply:
                 "SELECT pg_logical_emit_message(true, %s, %s)",
                 [MARKER, self._lane.direction.name],
             )
-        for hand in self._hands:
+        for hand in self.hands:
             hand.ends.writer.execute(
-                sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_LOCK_TIMEOUT))
+                sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT))
             )
 
     def _work(self, hand: Hand, carry: Carry) -> None:
@@ -196,11 +197,12 @@ def shares(works: Iterable[Work], hands: int) -> list[Work]:
     found: list[Work] = []
     for work in ordered:
         parts = min(hands, math.ceil(work.count / share))
-        found.extend(_cut(work, parts) if parts > 1 and _may_be_cut(work) else [work])
+        found.extend(_cut(work, parts) if parts > 1 and may_be_cut(work) else [work])
     return sorted(found, key=lambda work: work.count, reverse=True)
 
 
-def _may_be_cut(work: Work) -> bool:
+def may_be_cut(work: Work) -> bool:
+    """Whether a table's keys can be carried in several parts; see `shares`."""
     received = work.pair.received
     unique = [rule for rule in received.rules if rule.startswith(("UNIQUE", "EXCLUDE"))]
     return (

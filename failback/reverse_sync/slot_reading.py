@@ -14,6 +14,8 @@ from failback.reverse_sync.position import StreamPosition
 NETTED_BYTES = 8 * 1024 * 1024
 """From so much log on, netting on the server costs less than it saves."""
 _NETTING_MEMORY = "64MB"
+_REPEATED = 2
+"""From so many changes a key on, a batch reads further."""
 _FURTHER = 4
 _MOST = 64
 """A batch reads at most so many times the keys that it may carry."""
@@ -51,9 +53,12 @@ def read(
             changes = _peek(lane, held, horizon, messages, netting, binary=binary)
             if netting.order_matters:
                 break
-            if limit is None or messages is None or not _further(changes, limit, messages, horizon):
+            if limit is None or messages is None:
                 return changes, messages
-            messages *= _FURTHER
+            further = _further(changes, limit, messages, horizon)
+            if further == messages:
+                return changes, messages
+            messages = further
     decoder = Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
     return _peek(lane, held, horizon, limit, decoder, binary=binary), limit
 
@@ -79,8 +84,13 @@ def _peek(
     )
 
 
-def _further(changes: Changes, limit: int, messages: int, horizon: Horizon) -> bool:
-    """Whether the reading stopped early, with so few keys that it pays to read on."""
+def _further(changes: Changes, limit: int, messages: int, horizon: Horizon) -> int:
+    """How far to read instead, where the reading stopped early and found the same keys often.
+
+    The more often they came, the further: what was read is read again each time.
+    """
     keys = sum(len(each.values) for each in changes.keys)
     stopped = changes.messages >= messages and changes.end < horizon.lsn
-    return stopped and keys * _FURTHER <= limit and messages < limit * _MOST
+    if not stopped or keys * _REPEATED > min(messages, limit):
+        return messages
+    return min(limit * _MOST, messages * _FURTHER * max(1, messages // max(1, keys)))
