@@ -25,6 +25,7 @@ from failback.reverse_sync.engine import ReverseSync
 
 DIFFERENCES = 200
 _RELADIFF_SECONDS = 300.0
+_TOUCHED_ROWS = 200
 _MOST_PASSES = 12
 
 
@@ -81,6 +82,8 @@ class _Verifications:
                 )
             self._heal()
             self._verify_timed()
+        # The seeded rows stand in the source's log, written past failback: they are looked at once.
+        self.engine.verify()
         for turn in range(self.options.rounds):
             self._dirty(turn)
             self.last_cold.time(self._verify)
@@ -129,9 +132,9 @@ class _Verifications:
                 self.dirty.text(),
                 ratio(self.last_cold, self.dirty),
                 least=20,
-                note="1 % of each table's keys, side by side, were updated, at least one chunk "
-                f"of each of the {len(SHAPES)} tables, after the engine was warmed: all of it is "
-                "read inside the fence",
+                note=f"{_TOUCHED_ROWS} rows side by side were updated in each of the largest "
+                "tables, a hundredth of all chunks, after the engine was warmed: all of it is read "
+                "inside the fence",
             ),
         ]
 
@@ -158,25 +161,28 @@ class _Verifications:
             raise RuntimeError(f"equal sides were found {report.outcome}: {report.detail}")
 
     def _dirty(self, turn: int) -> None:
-        """Update 1 % of the keys of each table, drain, fence, and verify what that touched."""
+        """Touch 1 % of the chunks, drain, fence, and verify them."""
         # What the continuous sync does between batches: everything is in the ledger.
         for _ in range(_MOST_PASSES):
-            if not self.engine.verify_some(10.0).dirty:
+            ledger = self.engine.verify_some(10.0)
+            if not ledger.dirty:
                 break
+        touched = sorted(SHAPES, key=lambda shape: shape.rows, reverse=True)[
+            : max(1, round(ledger.clean / 100))
+        ]
         # As a rollback warms before its fence; but first, because it compares what little is dirty.
         self.engine.warm()
         self.engine.lift_fence(Side.TARGET)
         with psycopg.connect(self.pair.app_dsn(Side.TARGET), autocommit=True) as product:
-            for shape in SHAPES:
+            for shape in touched:
                 key = names(shape.key)
                 product.execute(
                     sql.SQL(
                         "UPDATE {} SET updated_at = clock_timestamp() WHERE ({}) IN (SELECT {}"
-                        " FROM {} ORDER BY {} OFFSET (SELECT count(*) / {} FROM {})"
-                        " LIMIT (SELECT count(*) / 100 FROM {}))"
+                        " FROM {} ORDER BY {} OFFSET (SELECT count(*) / {} FROM {}) LIMIT {})"
                     ).format(
                         *(shape.identifier, key, key, shape.identifier, key),
-                        *(sql.Literal(turn + 2), shape.identifier, shape.identifier),
+                        *(sql.Literal(turn + 2), shape.identifier, sql.Literal(_TOUCHED_ROWS)),
                     )
                 )
         self.engine.drain(60.0)
@@ -188,8 +194,8 @@ class _Verifications:
         if report.outcome is not Outcome.SUCCEEDED or not report.exact:
             raise RuntimeError(f"equal sides were found {report.outcome}: {report.detail}")
         self.parts = (report.chunks_verified, report.chunks_verified + report.chunks_by_ledger)
-        if self.parts[0] < len(SHAPES):
-            raise RuntimeError(f"{self.parts[0]} chunks were dirty, of {len(SHAPES)} tables")
+        if self.parts[0] < len(touched):
+            raise RuntimeError(f"{self.parts[0]} chunks were dirty, of {len(touched)} touched")
 
     def _row_by_row(self) -> None:
         """Both sides in the order of their keys, a row at a time, as scripts compare."""
