@@ -26,6 +26,7 @@ from failback.reverse_sync.engine import ReverseSync
 DIFFERENCES = 200
 _RELADIFF_SECONDS = 300.0
 _TOUCHED_ROWS = 200
+_LEFT_BEHIND = 3
 _MOST_PASSES = 12
 
 
@@ -82,8 +83,10 @@ class _Verifications:
                 )
             self._heal()
             self._verify_timed()
-        # The seeded rows stand in the source's log, written past failback: they are looked at once.
-        self.engine.verify()
+        # The seeded rows stand in the source's log, written past failback: passes over the ledger
+        # look at them, and leave that part of the log behind, as they do between batches.
+        for _ in range(_LEFT_BEHIND):
+            self.engine.verify_some(10.0)
         for turn in range(self.options.rounds):
             self._dirty(turn)
             self.last_cold.time(self._verify)
