@@ -20,6 +20,7 @@ from failback.lab.loading import load_sql as load_on_both_sides
 from failback.lab.state import LabState
 from failback.lab.tally import LoadProgress, LoadSummary
 from failback.models.common import Outcome, Side
+from failback.models.decision import Mode
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -46,13 +47,33 @@ def up(
     name: Annotated[str | None, typer.Option(help="Name of the estate; `lab` unless told.")] = None,
     dns: Annotated[Names, typer.Option(help="Which name server a new lab gets.")] = Names.AUTO,
     worker: Annotated[bool, typer.Option("--worker", help="Run a worker, too.")] = False,
+    detection: Annotated[
+        bool | None,
+        typer.Option(
+            "--detection/--no-detection",
+            help="Run Prometheus, Alertmanager and the gateway, too; as --worker unless told.",
+            show_default=False,
+        ),
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="How far failback may go by itself when an alert comes.")
+    ] = Mode.AUTOMATIC,
     as_json: JsonOption = False,
 ) -> int:
-    """Start the lab, or go on with one that was stopped, and wait until everything answers."""
+    """Start the lab, or go on with one that was stopped, and wait until everything answers.
+
+    With a worker it takes itself back: `failback lab break errors` under load leads to a rollback
+    that nobody started. Its thresholds' times are shortened for that.
+    """
     output = _output(ctx, as_json)
-    state, was_up = control.up(directory, name=name, dns=dns.value, worker=worker)
+    watched = worker if detection is None else detection
+    state, was_up = control.up(
+        directory, name=name, dns=dns.value, worker=worker, detection=watched, mode=mode
+    )
     if was_up:
         output.note(f"The lab in {directory} is up already.")
+    elif watched and not state.facts["detection"]["on"]:
+        output.note(f"Detection is off: {state.facts['detection']['why']}.")
     _show(output, state)
     return ExitCode.DONE
 
@@ -245,6 +266,7 @@ def _write(console: Console, facts: dict[str, Any]) -> None:
         for side in Side:
             fact(console, side.value, facts[side.value]["dsn"])
         fact(console, "DNS", f"{facts['dns']['address']}, zone {facts['dns']['zone']}")
+        _write_alerting(console, facts)
     fact(console, "faults on", ", ".join(facts["faults"]) or "none")
     for part, process in facts["processes"].items():
         lives = "runs" if process["running"] else "is not running"
@@ -252,6 +274,22 @@ def _write(console: Console, facts: dict[str, Any]) -> None:
         fact(console, "process", f"{part} {lives} (pid {process['pid']}{again})")
     if facts["failure"]:
         fact(console, "failure", facts["failure"])
+
+
+def _write_alerting(console: Console, facts: dict[str, Any]) -> None:
+    detection = facts.get("detection", {"on": False, "why": "an earlier version made this lab"})
+    alerting = facts.get("alerting")
+    how = (
+        f"mode {alerting['mode']}" if alerting and detection["on"] else f"off ({detection['why']})"
+    )
+    fact(console, "detection", how)
+    if alerting is None:
+        return
+    if detection["on"]:
+        watching = f"{alerting['prometheus_url']}, Alertmanager {alerting['alertmanager_url']}"
+        fact(console, "Prometheus", watching)
+    fact(console, "gateway", alerting["gateway_url"])
+    fact(console, "inbox", f"{alerting['inbox_file']} (notifications arrive here)")
 
 
 def _progress(progress: LoadProgress) -> str:

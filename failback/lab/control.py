@@ -18,6 +18,7 @@ from failback.lab.processes import kill_recorded, tail, wait_until
 from failback.lab.spec import PORTS, LabSpec, new_secrets, read_spec, write_spec
 from failback.lab.state import LabState, read_state, write_state
 from failback.lab.supervisor import spec_file
+from failback.models.decision import Mode
 
 DEFAULT_DIRECTORY = Path("lab")
 _UP_SECONDS = 120.0
@@ -26,7 +27,13 @@ _KILL_SECONDS = 10.0
 
 
 def up(
-    folder: Path, *, name: str | None = None, dns: NameServerKind = "auto", worker: bool = False
+    folder: Path,
+    *,
+    name: str | None = None,
+    dns: NameServerKind = "auto",
+    worker: bool = False,
+    detection: bool = False,
+    mode: Mode = Mode.AUTOMATIC,
 ) -> tuple[LabState, bool]:
     """Start the lab in a folder, a new one or the one that was there, and wait until it is up.
 
@@ -35,6 +42,8 @@ def up(
         name: the estate's name, of a new lab.
         dns: which name server a new lab gets.
         worker: whether a worker belongs to it.
+        detection: whether something watches the product, and a gateway takes its alerts.
+        mode: how far failback may go by itself when an alert comes.
 
     Returns:
         The lab's state, and whether it was up already.
@@ -64,7 +73,9 @@ def up(
                 "End it with `failback lab down`, then start it again.",
             )
         _end_remains(state)
-        write_spec(spec_file(folder), _spec(folder, name, dns, worker=worker))
+        spec = _spec(folder, name, dns)
+        chosen = {"worker": worker, "detection": detection, "mode": mode}
+        write_spec(spec_file(folder), spec.model_copy(update=chosen))
         return _started(folder), False
 
 
@@ -155,21 +166,27 @@ def _claims_life(state: LabState) -> bool:
     return state.state in {"starting", "running", "stopping"}
 
 
-def _spec(folder: Path, name: str | None, dns: NameServerKind, *, worker: bool) -> LabSpec:
+def _spec(folder: Path, name: str | None, dns: NameServerKind) -> LabSpec:
+    """The lasting choices of a new lab, or of the one that was there."""
     known = read_spec(spec_file(folder))
     if known is None:
         if dns == "auto":
             dns = "knot" if knot_program() else "builtin"
         ports = dict.fromkeys(PORTS, 0)
-        return LabSpec(
-            name=name or "lab", dns=dns, worker=worker, ports=ports, secrets=new_secrets()
-        )
+        return LabSpec(name=name or "lab", dns=dns, ports=ports, secrets=new_secrets())
     if name not in {None, known.name}:
         raise ConfigurationError(
             f"The lab in {folder} is named {known.name}, not {name}.",
             "Choose another --dir, or remove it with `failback lab down --purge`.",
         )
-    return known.model_copy(update={"worker": worker, "dns": known.dns if dns == "auto" else dns})
+    return known.model_copy(
+        update={
+            "dns": known.dns if dns == "auto" else dns,
+            # A lab of an earlier version has fewer of both.
+            "ports": {**dict.fromkeys(PORTS, 0), **known.ports},
+            "secrets": {**new_secrets(), **known.secrets},
+        }
+    )
 
 
 def _is_settled(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from failback.certificates import generate
 from failback.errors import LabError
 from failback.lab.accounts import write_private
+from failback.lab.alerting import NOT_ASKED_FOR, AlertingParts
 from failback.lab.databases import (
     FAILBACK_ROLES,
     PRODUCT_ROLE,
@@ -88,9 +89,12 @@ class LabEstate:
             log=logs / "dns.log",
         )
         self.worker = WorkerProcess(self.config, logs / "worker.log") if spec.worker else None
+        self.alerting = AlertingParts(self.folder, spec, self.config) if spec.detection else None
 
     def parts(self) -> Iterator[Part]:
         """Every part, in the order in which they stop: the outermost first."""
+        if self.alerting is not None:
+            yield from self.alerting.parts()
         if self.worker is not None:
             yield self.worker
         yield from (self.balancer, *self.products.values(), self.names, self.temporal)
@@ -109,7 +113,13 @@ class LabEstate:
         Raises:
             LabError: a part did not start; the text names it and ends with its log.
         """
+        watching = tuple(self.alerting.parts()) if self.alerting is not None else ()
         for part in (self.temporal, self.names, *self.databases.values()):
+            part.launch()
+            yield part
+        # They read the configuration, which names a password that a new database has made.
+        self._describe()
+        for part in watching:
             part.launch()
             yield part
         for side, database in self.databases.items():
@@ -125,16 +135,19 @@ class LabEstate:
         if not wait_until(self.balancer.serves, _SERVES_SECONDS):
             said = tail(self.balancer.log)
             raise LabError(f"The balancer does not reach every server. Its log ends:\n{said}")
-        self._describe()
         if self.worker is not None:
             self.worker.start()
             yield self.worker
+        for part in watching:
+            part.wait_ready()
 
     def stop(self) -> None:
         """Stop every part, each in its own way: whoever asks before whoever is asked."""
         asking: list[Part] = [self.balancer, self.names]
         if self.worker is not None:
             asking.append(self.worker)
+        if self.alerting is not None:
+            asking.extend(self.alerting.parts())
         stages: tuple[Iterable[Part], ...] = (
             asking,
             (*self.products.values(), self.temporal),
@@ -183,7 +196,15 @@ class LabEstate:
                 "key_file": str(self._key_file),
             },
             "product": {"anon_key": secrets["anon_key"], "service_key": secrets["service_key"]},
+            **self._alerting_facts(),
         }
+
+    def _alerting_facts(self) -> dict[str, Any]:
+        if self.alerting is None:
+            return {"detection": {"on": False, "why": NOT_ASKED_FOR}}
+        alerting = self.alerting.facts()
+        off = alerting.pop("off", "")
+        return {"detection": {"on": not off, "why": off}, "alerting": alerting}
 
     def _side_facts(self, side: Side) -> dict[str, str]:
         database = self.databases[side]

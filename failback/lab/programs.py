@@ -1,16 +1,14 @@
-"""Our own programs as parts of the lab: the product on each side, and a worker."""
+"""Our own programs as parts of the lab: the products, a worker, the gateway, the inbox."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import httpx
-
+from failback.lab.detection import answers_well
+from failback.lab.inbox import HEALTH_PATH
 from failback.lab.parts import Part
 from failback.lab.product import environment
 from failback.models.common import Side
-
-_HEALTH_SECONDS = 1.0
 
 
 class ProductServer(Part):
@@ -64,11 +62,7 @@ class ProductServer(Part):
 
     def is_ready(self) -> bool:
         """Whether its health page answers 200."""
-        try:
-            answer = httpx.get(f"{self.url}/health", timeout=_HEALTH_SECONDS, trust_env=False)
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == httpx.codes.OK
+        return answers_well(f"{self.url}/health")
 
 
 class WorkerProcess(Part):
@@ -90,3 +84,52 @@ class WorkerProcess(Part):
     def is_ready(self) -> bool:
         """Whether it lives: it has no door to knock at, and waits for Temporal by itself."""
         return self.is_running()
+
+
+class GatewayProcess(Part):
+    """The lab's `failback gateway`.
+
+    Args:
+        config: the lab's `failback.yaml`.
+        port: its port on 127.0.0.1, as that file says.
+        log: the file for its output.
+    """
+
+    def __init__(self, config: Path, port: int, log: Path) -> None:
+        super().__init__("gateway", log)
+        self.url = f"http://127.0.0.1:{port}"
+        self._config = config
+
+    def command(self) -> Sequence[str | Path]:
+        """See `Part.command`."""
+        return (Path(sys.executable).parent / "failback", "gateway", "--config", self._config)
+
+    def is_ready(self) -> bool:
+        """Whether it takes alerts: Temporal has to answer for that."""
+        return answers_well(f"{self.url}/readyz")
+
+
+class InboxServer(Part):
+    """Where the lab's notifications arrive; see `failback.lab.inbox`.
+
+    Args:
+        port: for HTTP, on 127.0.0.1.
+        mail_port: for mail, there.
+        file: gets a line for each thing that arrives.
+        log: the file for its output.
+    """
+
+    def __init__(self, port: int, mail_port: int, file: Path, log: Path) -> None:
+        super().__init__("inbox", log)
+        self.url = f"http://127.0.0.1:{port}"
+        self.mail_address = f"127.0.0.1:{mail_port}"
+        self.file = file
+        self._ports = ("--http-port", str(port), "--mail-port", str(mail_port))
+
+    def command(self) -> Sequence[str | Path]:
+        """See `Part.command`."""
+        return (sys.executable, "-m", "failback.lab.inbox", *self._ports, "--file", self.file)
+
+    def is_ready(self) -> bool:
+        """Whether it takes what is sent to it."""
+        return answers_well(self.url + HEALTH_PATH)

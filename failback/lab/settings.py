@@ -7,6 +7,8 @@ from typing import Any
 import yaml
 
 from failback.lab.accounts import write_private
+from failback.lab.alerting_settings import HEADER as ALERTING_HEADER
+from failback.lab.alerting_settings import alerting_sections
 from failback.lab.names import KEY_NAME, NAMES
 from failback.models.common import Service
 
@@ -49,8 +51,11 @@ def write_settings(path: Path, facts: Mapping[str, Any], secrets: Mapping[str, s
         facts: the lab's endpoints, as `failback lab status --json` prints them.
         secrets: the lab's secrets by name.
     """
-    text = yaml.safe_dump(_document(path.parent, facts, secrets), sort_keys=False, width=100)
-    write_private(path, _HEADER + text)
+    document, header = _document(path.parent, facts, secrets), _HEADER
+    if "alerting" in facts:
+        document |= alerting_sections(facts["alerting"], secrets)
+        header += ALERTING_HEADER
+    write_private(path, header + yaml.safe_dump(document, sort_keys=False, width=100))
 
 
 def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
@@ -101,6 +106,7 @@ def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]
         "business_rules": [{"name": name, "sql": sql} for name, sql in _RULES.items()],
         "approvals": {
             "people": _PEOPLE,
+            "link_key": secrets.get("link_key"),
             "levels": {
                 1: {"quorum": 0},
                 2: {"quorum": 1, "roles": ["engineering_lead", "operations"]},
@@ -108,6 +114,7 @@ def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]
         },
         "notifications": {"operators": {"kind": "log"}},
         "audit": {"file": str(folder / "audit.sqlite3")},
+        "post_mortems": {"directory": str(folder / "post-mortems")},
         "telemetry": {"metrics_address": "127.0.0.1:0"},
         "certificates": {
             "signing_key": str(folder / SIGNING_KEY),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from failback.errors import LabError
 from failback.lab.accounts import write_private
+from failback.models.decision import Mode
 
 PORTS = (
     "source_database",
@@ -22,9 +23,16 @@ PORTS = (
     "api",
     "database",
     "dns",
+    "prometheus",
+    "alertmanager",
+    "gateway",
+    "inbox",
+    "mail",
 )
 DATABASE = "product"
 """The name of the product's database on both sides."""
+_TOKENS = ("alertmanager", "viewer", "operator", "approver")
+"""Who shows a token to the gateway."""
 _TEN_YEARS_SECONDS = 10 * 365 * 86_400
 
 
@@ -36,6 +44,10 @@ class LabSpec(BaseModel):
     name: str
     dns: Literal["knot", "builtin"]
     worker: bool = False
+    detection: bool = False
+    """Whether something watches the product, and a gateway takes its alerts."""
+    mode: Mode = Mode.AUTOMATIC
+    """How far failback may go by itself when an alert comes."""
     ports: dict[str, int]
     secrets: dict[str, str]
 
@@ -53,6 +65,9 @@ def new_secrets() -> dict[str, str]:
         "product_password": secrets.token_hex(16),
         "tsig": base64.b64encode(secrets.token_bytes(32)).decode(),
         "jwt_secret": jwt_secret,
+        "link_key": secrets.token_hex(32),
+        "inbox_key": secrets.token_hex(16),
+        **{f"{name}_token": secrets.token_urlsafe(32) for name in _TOKENS},
         "anon_key": _api_key("anon", jwt_secret),
         "service_key": _api_key("service_role", jwt_secret),
     }
