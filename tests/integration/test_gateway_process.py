@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from failback.cli.entry import run
+from failback.gateway.serve import _listener
 from failback.gateway.tokens import hash_of
 from failback.lab.processes import free_port
 
@@ -147,6 +148,14 @@ def test_gateway_when_its_port_is_taken_then_it_says_so(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "cannot listen" in done.stderr
+
+
+def test_listener_when_somebody_connects_then_small_answers_are_not_held_back() -> None:
+    with _listener("127.0.0.1:0") as listener:
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_gateway_when_it_is_not_configured_then_it_says_what_to_add(
