@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from failback.decision.acting import act_on, digest, fired
     from failback.decision.evaluate import DECISION_RANKS
     from failback.decision.memory import receive
-    from failback.models.alerts import Alert, AlertStatus, ReceivedAlerts
+    from failback.models.alerts import AlertStatus, ReceivedAlerts
     from failback.models.decision import DecisionKind
     from failback.models.responses import (
         AUTOMATION,
@@ -52,6 +52,9 @@ _DOUBT_SECONDS = 3600.0
 _SHOWN = 100
 _FRESH_AT_ONCE = 500
 """New alerts that one round records; more of them wait for the next one."""
+_FRESH_CARRIED = 100
+"""New alerts that may be carried into a fresh history, whole as they came."""
+_SETTLING = timedelta(seconds=1)
 
 
 @workflow.defn(name="AlertResponse")
@@ -70,7 +73,7 @@ class AlertResponse:
         self._estate = request.estate
         self._state = request.state or ResponseState()
         self._records = Records(request.estate)
-        self._fresh: list[Alert] = []
+        self._fresh, self._state.fresh = self._state.fresh, []
         self._due = request.state is not None
         self._aside: list[asyncio.Task[None]] = []
         self._investigations = Investigations(
@@ -86,19 +89,23 @@ class AlertResponse:
                 self._state.policy = await workflow.execute_local_activity_method(
                     ResponseActivities.read_policy, **options.switch(_ASSESS_SECONDS)
                 )
-        while not self._may_begin_anew():
+        while not await self._may_begin_anew():
             await self._something_to_do()
             await self._round()
+        self._state.fresh = self._fresh
         workflow.continue_as_new(AlertResponseRequest(estate=self._estate, state=self._state))
 
-    def _may_begin_anew(self) -> bool:
+    async def _may_begin_anew(self) -> bool:
         """Whether the history is long, and the state holds everything that goes on."""
-        return (
-            workflow.info().is_continue_as_new_suggested()
-            and not self._fresh
-            and all(task.done() for task in self._aside)
-            and workflow.all_handlers_finished()
-        )
+        if not workflow.info().is_continue_as_new_suggested():
+            return False
+        with contextlib.suppress(TimeoutError):
+            # What the last round has begun needs a moment to have workflows of its own.
+            await workflow.wait_condition(self._settled, timeout=_SETTLING)
+        return self._settled() and len(self._fresh) <= _FRESH_CARRIED
+
+    def _settled(self) -> bool:
+        return all(task.done() for task in self._aside) and workflow.all_handlers_finished()
 
     # Messages.
 
@@ -195,7 +202,8 @@ class AlertResponse:
             self._state.decided = self._records.undecided(self._state.decided, workflow.now())
         else:
             await self._answer(situation)
-        self._start_aside(record(self._records.alerts(fresh)))
+        if fresh:
+            self._start_aside(record(self._records.alerts(fresh)))
         self._aside = [task for task in self._aside if not task.done()]
         self._show()
 

@@ -214,6 +214,8 @@ class ResponseState(Payload):
     """By alert key, oldest first."""
     standing: dict[str, Alert] = Field(default_factory=dict)
     """Alerts that fire, by key, without what only their record needs."""
+    fresh: list[Alert] = Field(default_factory=list)
+    """New alerts that are not recorded yet, where a fresh history began between."""
     unattributed: list[str] = Field(default_factory=list)
     """Keys of alerts that no rollback is recorded with."""
     policy: ResponsePolicy | None = None
