@@ -16,7 +16,7 @@ NETTED_BYTES = 8 * 1024 * 1024
 _NETTING_MEMORY = "64MB"
 _REPEATED = 2
 """From so many changes a key on, a batch reads further."""
-_FURTHER = 4
+_FURTHER = 16
 _MOST = 64
 """A batch reads at most so many times the keys that it may carry."""
 
@@ -87,10 +87,10 @@ def _peek(
 def _further(changes: Changes, limit: int, messages: int, horizon: Horizon) -> int:
     """How far to read instead, where the reading stopped early and found the same keys often.
 
-    The more often they came, the further: what was read is read again each time.
+    A good deal further, because what was read is read again each time.
     """
     keys = sum(len(each.values) for each in changes.keys)
     stopped = changes.messages >= messages and changes.end < horizon.lsn
     if not stopped or keys * _REPEATED > min(messages, limit):
         return messages
-    return min(limit * _MOST, messages * _FURTHER * max(1, messages // max(1, keys)))
+    return min(limit * _MOST, messages * _FURTHER)
