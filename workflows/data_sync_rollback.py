@@ -148,6 +148,8 @@ class DataSyncRollback(WriteGapWorkflow):
             )
             self.verification = report
             step.observed(report.outcome, _verdict(report), report.attempts)
+            if report.exact and report.missing + report.extra + report.different:
+                self.journal.corrupted(report)
             if report.outcome is not Outcome.SUCCEEDED:
                 lost = report.missing + report.different
                 self.data_loss = DataLoss(lost_rows=lost, detail=_verdict(report))

@@ -6,8 +6,10 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from failback.decision.matrix import DATA_CORRUPTION
     from failback.models.audit import EntryKind, NewEntry
     from failback.models.rollback import RecordedDecision, RollbackRequest, RollbackResult
+    from failback.models.sync import VerifyReport
 from workflows.recording import record
 
 AUDIT = "audit"
@@ -89,12 +91,26 @@ class Journal:
             }
         self._write(EntryKind.ROLLBACK, "ended", self._request.requested_by, **facts)
 
+    def corrupted(self, report: VerifyReport) -> None:
+        """An exact comparison found rows that differ: an event that the decision counts."""
+        self._write(
+            EntryKind.EVENT,
+            "corruption",
+            "failback",
+            subject=DATA_CORRUPTION,
+            rollback_id=self._request.rollback_id,
+            missing=report.missing,
+            extra=report.extra,
+            different=report.different,
+            tables=[table.table for table in report.tables if not table.equal],
+        )
+
     async def settled(self) -> None:
         """Wait until everything has its own workflow: they outlive this one."""
         if self._starting:
             await asyncio.gather(*self._starting, return_exceptions=True)
 
-    def _write(self, kind: EntryKind, name: str, who: str, **facts: Any) -> None:
+    def _write(self, kind: EntryKind, name: str, who: str, subject: str = "", **facts: Any) -> None:
         request = self._request
         if request.is_child or request.dry_run or not workflow.patched(AUDIT):
             return
@@ -103,7 +119,7 @@ class Journal:
             key=f"{request.rollback_id}/{name}",
             at=workflow.now(),
             who=who,
-            subject=request.rollback_id,
+            subject=subject or request.rollback_id,
             body=facts,
         )
         self._starting.append(asyncio.create_task(record([entry])))

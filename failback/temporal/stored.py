@@ -9,6 +9,7 @@ from temporalio.client import (
     WorkflowHandle,
 )
 
+from failback.approvals.plans import plan_hash
 from failback.models.rollback import Phase, RollbackRequest, RollbackResult, RollbackStatus
 
 _ENDED_WITHOUT_RESULT = {
@@ -45,6 +46,7 @@ async def status_of(client: Client, run: Run, found: WorkflowExecution) -> Rollb
         requested_by=request.requested_by,
         started_at=found.start_time,
         approvals_needed=request.plan.approval.quorum,
+        plan_hash=plan_hash(request.plan, request.level, request.reason, request.evidence),
     )
     if found.status is not WorkflowExecutionStatus.COMPLETED:
         ended = found.status or WorkflowExecutionStatus.FAILED
@@ -59,6 +61,8 @@ async def status_of(client: Client, run: Run, found: WorkflowExecution) -> Rollb
                 {one.who for one in result.decisions if one.counted and one.verb == "approve"}
             ),
             "detail": result.error or "",
+            # What was approved in the end: the plan may have been asked for anew.
+            "plan_hash": result.plan_hash or asked.plan_hash,
             "steps": result.steps,
             "decisions": result.decisions,
             "result": result,

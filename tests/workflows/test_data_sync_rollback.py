@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
+from failback.decision.matrix import DATA_CORRUPTION
 from failback.errors import ApprovalRefusedError, FailbackError
 from failback.lab.binaries import temporal_program
+from failback.models.audit import EntryKind
 from failback.models.common import Level, Outcome, Side
 from failback.models.rollback import Decision, EmergencyAction, Phase
 
@@ -162,6 +165,12 @@ async def test_level_2_when_rows_differ_then_flips_at_once_and_reports_the_loss(
     assert result.data_loss.lost_rows == 1
     verify = next(step for step in result.steps if step.name == "verify_integrity")
     assert verify.outcome is Outcome.FAILED
+    # The decision counts it like a corruption that somebody else has reported.
+    deadline = time.monotonic() + 20
+    while not (events := await fakes.audit.read((EntryKind.EVENT,), subject=DATA_CORRUPTION)):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    assert events[0].body["rollback_id"] == result.rollback_id
 
 
 async def test_level_2_when_cancelled_while_verifying_then_the_target_serves_as_before(
