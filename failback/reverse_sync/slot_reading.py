@@ -14,6 +14,10 @@ from failback.reverse_sync.position import StreamPosition
 NETTED_BYTES = 8 * 1024 * 1024
 """From so much log on, netting on the server costs less than it saves."""
 _NETTING_MEMORY = "64MB"
+_BYTES_A_CHANGE = 256
+"""Of the log, about; a change of a wide row has more."""
+_FEW_TIMES = 4
+"""A backlog of so many times the keys that a batch may carry is read in one go."""
 _REPEATED = 2
 """From so many changes a key on, a batch reads further."""
 _FURTHER = 16
@@ -48,6 +52,8 @@ def read(
     if held.receiver_lsn is None and backlog >= NETTED_BYTES:
         lane.helper.execute("SELECT set_config('work_mem', %s, false)", [_NETTING_MEMORY])
         messages = limit
+        if limit is not None and backlog <= limit * _FEW_TIMES * _BYTES_A_CHANGE:
+            messages = limit * _FEW_TIMES
         while True:
             netting = Netting(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
             changes = _peek(lane, held, horizon, messages, netting, binary=binary)
