@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import drain, fence, orchestration, rollbacks, verify, write_cost
+from bench import alerts, drain, fence, orchestration, rollbacks, verify, write_cost
 from bench.support.measure import load_average
 from bench.support.options import Options
 from bench.support.page import Run, page
@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[Options], list[Row]]] = {
     "verify": verify.run,
     "write_cost": write_cost.run,
     "rollbacks": rollbacks.run,
+    "alerts": alerts.run,
     "orchestration": orchestration.run,
 }
 PAGE = Path("docs/benchmarks.md")
@@ -35,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; 1 where a benchmark broke, 0 also where one was not reached."""
     asked = _parser().parse_args(arguments)
     options = Options(
-        scale=asked.scale, rounds=asked.rounds, repetitions=asked.fences, labs=asked.labs
+        scale=asked.scale,
+        rounds=asked.rounds,
+        repetitions=asked.fences,
+        labs=asked.labs,
+        alerts=asked.alerts,
     )
     # A reference's pipeline that a unique violation ends is counted, not reported.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
@@ -89,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="runs of what takes turns")
     parser.add_argument("--fences", type=int, default=20, help="fences raised and drained")
     parser.add_argument("--labs", type=int, default=5, help="rollbacks of the lab, each level")
+    parser.add_argument("--alerts", type=int, default=20, help="rollbacks that alerts lead to")
     parser.add_argument("--page", type=Path, help="write the page here")
     return parser
 

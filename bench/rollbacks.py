@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.support.measure import Samples, seconds
 from bench.support.options import Options
-from bench.support.table import Row, unmeasured
+from bench.support.table import Row
 from tests.support.lab_run import LabRun, command, until
 
 _MOST_GAP = 0.3
@@ -28,7 +28,7 @@ def run(options: Options) -> list[Row]:
     failed, problems = 0, list[str]()
     for turn in range(options.labs):
         for level in (2, 1):
-            with _lab() as lab:
+            with a_lab() as lab:
                 result, summary = _rolled_back(lab, level)
                 verdict = lab.audit()
                 lost += verdict.lost + verdict.wrong
@@ -66,12 +66,6 @@ def run(options: Options) -> list[Row]:
             None,
             f"{len(first.seconds)} times, p95 {seconds(first.quantile(0.95))}",
         ),
-        unmeasured(
-            "alert received to last request served by the target, level 1, p95",
-            "–",
-            "≤ 1 s",
-            "nothing receives alerts yet",
-        ),
     ]
 
 
@@ -106,12 +100,16 @@ def _until_released(result: dict[str, Any]) -> float:
 
 
 @contextmanager
-def _lab() -> Iterator[LabRun]:
-    """A new lab, gone with its data at the end."""
+def a_lab(*options: str) -> Iterator[LabRun]:
+    """A new lab, gone with its data at the end.
+
+    Args:
+        options: more of `failback lab up`.
+    """
     with tempfile.TemporaryDirectory(prefix="failback-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        answer = command("lab", "up", "--dir", str(folder / "lab"), "--json", seconds=150)
+        answer = command("lab", "up", "--dir", str(folder / "lab"), "--json", *options, seconds=150)
         if answer.code != 0:
             raise RuntimeError(f"the lab did not start: {answer}")
         run = LabRun(folder=folder, facts=answer.facts)

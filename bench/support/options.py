@@ -16,6 +16,8 @@ class Options:
     """Fences raised and drained."""
     labs: int = 5
     """Rollbacks of the whole lab, for each level."""
+    alerts: int = 20
+    """Rollbacks that an alert leads to, of one lab."""
 
     def say(self, text: str) -> None:
         """Tell the person who waits what is going on."""

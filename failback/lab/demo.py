@@ -53,7 +53,8 @@ class Demo:
         with self._lab_up() as facts:
             config = facts["config"]
             self._say("Asking failback whether it can reach every part, with the rights it needs.")
-            self._failback("--config", config, "check")
+            # 3: without customers there are no metrics yet.
+            self._failback("--config", config, "check", allowed=(0, 3))
             self._say("Arming: fence and capture on the target, proved by a canary row.")
             armed = self._facts("--config", config, "arm")
             self._say(f"Armed {len(armed['tables'])} tables by {armed['capture']}.")
@@ -62,6 +63,7 @@ class Demo:
                 self._until_acknowledged(self._acknowledged() + AFTER_WRITES)
                 self._say("Letting the customers finish on the source.")
                 summary = self._summary_of(load)
+            self._tell_who_was_told(config, result.rollback_id)
             self._say("Comparing every acknowledged write with the source.")
             verdict = audit(self._journal, facts["source"]["admin_dsn"])
             self._write_report(result, verdict, summary)
@@ -82,9 +84,12 @@ class Demo:
     @contextlib.contextmanager
     def _lab_up(self) -> Iterator[dict[str, Any]]:
         """A lab that is gone afterwards, whatever happened."""
-        self._say("Booting the lab: Temporal, Postgres 16 and 18, HAProxy, DNS, the product twice.")
+        self._say("Booting the lab: Temporal, Postgres 16 and 18, HAProxy, DNS, the product twice,")
+        self._say("and what watches it: Prometheus, Alertmanager, failback's worker and gateway.")
         try:
-            yield self._facts("lab", "up", "--dir", str(self._lab), "--worker")
+            # In mode automatic it would be level 1 before a person has read this.
+            up = ("lab", "up", "--worker", "--mode", "recommend")
+            yield self._facts(*up, "--dir", str(self._lab))
         finally:
             self._say("Taking the lab down; nothing of it stays but report and journal.")
             self._failback("lab", "down", "--dir", str(self._lab))
@@ -118,6 +123,7 @@ class Demo:
         self._until_acknowledged(WARM_WRITES)
         self._say("Breaking the target: a share of its answers are errors now.")
         self._failback("lab", "break", "errors", "--dir", str(self._lab))
+        self._tell_of_the_alert(config, facts)
         self._say("Starting level 2. It waits until a person has approved it.")
         started = self._facts(
             *("--config", config, "rollback", "start", "--level", "2", "--as", "bob"),
@@ -140,6 +146,35 @@ class Demo:
             *("--config", config, "rollback", "report", rollback_id), allowed=(0, 1, 3)
         )
         return RollbackResult.model_validate(report)
+
+    def _tell_of_the_alert(self, config: str, facts: dict[str, Any]) -> None:
+        """What detection made of it; failback waits for a person in the mode of this lab."""
+        if not facts["detection"]["on"]:
+            self._say(f"Nobody is alerted: {facts['detection']['why']}.")
+            return
+        self._say("Waiting for the alert: Prometheus, Alertmanager, the gateway, a decision.")
+        found: dict[str, Any] = {}
+
+        def recommended() -> bool:
+            status = self._facts("--config", config, "alerts", "status", allowed=(0, 3))
+            found.update(status.get("decided") or {})
+            return found.get("decision") == "IMMEDIATE_ROLLBACK"
+
+        _wait(recommended, "a decision")
+        self._say(f"failback recommends {found['decision']}: {found['explanation']}")
+
+    def _tell_who_was_told(self, config: str, rollback_id: str) -> None:
+        told = self._facts("--config", config, "notify", "list", rollback_id, allowed=(0, 3))
+        deliveries = told["deliveries"]
+        if not deliveries:
+            return
+        slowest = max(one["took_seconds"] or 0.0 for one in deliveries)
+        late = sum(not one["delivered"] or one["in_time"] is False for one in deliveries)
+        channels = sorted({one["channel"] for one in deliveries})
+        self._say(
+            f"Told {len(deliveries)} times on {len(channels)} channels ({', '.join(channels)}), "
+            f"{late} late, the slowest after {slowest:.2f} s."
+        )
 
     def _summary_of(self, load: "subprocess.Popen[str]") -> dict[str, Any]:
         """What the load says of itself once it was told to end."""

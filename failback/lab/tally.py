@@ -4,6 +4,7 @@ import math
 import time
 from array import array
 from collections import Counter
+from datetime import UTC, datetime
 
 from pydantic import Field
 
@@ -62,6 +63,8 @@ class LoadSummary(Payload):
     service; None when the load did not see both. Negative where both acknowledged at a time."""
     longest_without_write_seconds: float
     """The longest time in which no write was acknowledged."""
+    last_answer_at: dict[str, datetime] = Field(default_factory=dict)
+    """When each side's last answer of any kind was here, UTC; also one that was an error."""
 
 
 NOBODY = "nobody"
@@ -80,6 +83,7 @@ class Tally:
         self._outcomes: Counter[WriteOutcome] = Counter()
         self._answers: Counter[Side] = Counter()
         self._acknowledged: Counter[Side] = Counter()
+        self._last_answers: dict[Side, datetime] = {}
         self._latencies = array("d")
         self._began: float | None = None
         self._ended: float | None = None
@@ -113,6 +117,7 @@ class Tally:
         self.requests += 1
         if side is not None:
             self._answers[side] += 1
+            self._last_answers[side] = datetime.now(UTC)
         if failure is not None:
             self.failures[failure] += 1
             self._failed_by_side[NOBODY if side is None else side.value] += 1
@@ -166,6 +171,7 @@ class Tally:
             latency_max_ms=_percentile(ordered, 1.0),
             write_gap_seconds=gap,
             longest_without_write_seconds=round(longest, 6),
+            last_answer_at={side.value: at for side, at in self._last_answers.items()},
         )
 
     def _since_flip(self, now: int, which: int) -> int | None:

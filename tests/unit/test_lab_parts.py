@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from failback.config import load
+from failback.decision.matrix import DEFAULT_RULES
 from failback.errors import ConfigurationError, LabError, UnreachableError
 from failback.lab import accounts
 from failback.lab.accounts import Account, may_enter, private_folder, server_folder, write_private
+from failback.lab.alerting import AlertingParts
 from failback.lab.breaking import Fault, Faults
 from failback.lab.channel import CommandServer, ask
 from failback.lab.processes import (
@@ -26,9 +28,11 @@ from failback.lab.processes import (
     wait_until,
 )
 from failback.lab.settings import write_settings
-from failback.lab.spec import LabSpec, new_secrets, read_spec, write_spec
+from failback.lab.spec import PORTS, LabSpec, new_secrets, read_spec, write_spec
 from failback.lab.state import LabState, ProcessFacts, read_state, write_state
 from failback.models.common import Service, Side
+from failback.models.decision import Mode
+from failback.models.messages import Audience
 
 OURSELVES = Account(os.geteuid(), os.getegid(), "us", drops=False)
 STRANGER = Account(54_321, 54_321, "stranger", drops=True)
@@ -245,9 +249,9 @@ def test_state_when_its_supervisor_is_gone_is_not_up(tmp_path: Path) -> None:
     assert state.is_up
 
 
-def test_settings_when_written_load_with_every_service_routed(tmp_path: Path) -> None:
+def lab_facts() -> dict[str, Any]:
     side = {"dsn": "postgresql://u:p@127.0.0.1:1/db"}
-    facts = {
+    return {
         "name": "lab",
         "source": side,
         "target": side,
@@ -260,8 +264,11 @@ def test_settings_when_written_load_with_every_service_routed(tmp_path: Path) ->
         "temporal": {"address": "127.0.0.1:1", "ui_url": "http://127.0.0.1:2"},
         "dns": {"address": "127.0.0.1:3", "zone": "lab.failback.test."},
     }
+
+
+def test_settings_when_written_load_with_every_service_routed(tmp_path: Path) -> None:
     path = tmp_path / "failback.yaml"
-    write_settings(path, facts, new_secrets())
+    write_settings(path, lab_facts(), new_secrets())
     estate = load(path)
     assert set(estate.traffic.routes) == set(Service)
     assert [route.backend for route in estate.traffic.routes[Service.DATABASE]] == [
@@ -271,3 +278,54 @@ def test_settings_when_written_load_with_every_service_routed(tmp_path: Path) ->
     assert estate.dns is not None
     assert estate.dns.records[0].host(Side.SOURCE) == "source.lab.failback.test."
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_settings_when_watched_then_shorten_times_and_no_threshold(tmp_path: Path) -> None:
+    path = tmp_path / "failback.yaml"
+    alerting = {
+        "mode": "automatic",
+        "prometheus_url": "http://127.0.0.1:4",
+        "gateway_url": "http://127.0.0.1:5",
+        "inbox_url": "http://127.0.0.1:6",
+        "mail_address": "127.0.0.1:7",
+    }
+    write_settings(path, {**lab_facts(), "alerting": alerting}, new_secrets())
+    assert "Shortened" in path.read_text(encoding="utf-8")
+    estate = load(path)
+    assert estate.decision.mode is Mode.AUTOMATIC
+    own = {rule.name: rule for rule in DEFAULT_RULES}
+    for rule in estate.rules:
+        assert rule.threshold == own[rule.name].threshold
+        assert rule.sustained_seconds <= own[rule.name].sustained_seconds
+    left_out = set(own) - {rule.name for rule in estate.rules}
+    assert left_out == {"resource_utilisation", "unusual_pattern"}
+    # What the shortened windows are made from has not got windows of another length.
+    assert all(
+        "[1m]" not in query.promql and "[5m]" not in query.promql
+        for name, query in estate.queries.items()
+        if name != "resource_utilisation"
+    )
+    told = {audience for one in estate.notifications.values() for audience in one.audiences}
+    assert told == set(Audience)
+
+
+@pytest.mark.parametrize("missing", ["prometheus", "alertmanager"])
+def test_alerting_when_a_program_is_not_installed_then_detection_is_off_and_says_why(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "failback.lab.detection.shutil.which",
+        lambda name: None if missing in name else f"/usr/bin/{name}",
+    )
+    spec = LabSpec(
+        name="lab",
+        dns="builtin",
+        detection=True,
+        ports={name: number for number, name in enumerate(PORTS, 1)},
+        secrets=new_secrets(),
+    )
+    alerting = AlertingParts(tmp_path, spec, tmp_path / "failback.yaml")
+    assert [part.name for part in alerting.parts()] == ["gateway", "inbox"]
+    facts = alerting.facts()
+    assert "apt-get install prometheus prometheus-alertmanager" in facts["off"]
+    assert "prometheus_url" not in facts
