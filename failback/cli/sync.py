@@ -135,6 +135,8 @@ def _write_status(console: Console, found: SyncStatus) -> None:
         fact(console, "kept WAL", amount(found.retained_wal_bytes, "bytes"))
         if found.capture == "changelog":
             fact(console, "changelog", amount(found.captured_bytes, "bytes"))
+        if found.catch_up is not None:
+            fact(console, "catch-up", found.catch_up.told.removeprefix("catching up: "))
         fact(console, "tables", f"{len(found.tables)}: {', '.join(found.tables)}")
     for side, fenced in (("source", found.source_fenced), ("target", found.target_fenced)):
         words = {True: "fenced, refuses writes", False: "takes writes", None: "unknown"}

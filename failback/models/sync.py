@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from failback.models.catch_up import CatchUpProgress
 from failback.models.common import Outcome, Payload, Side
 
 CAPTURE_WAYS = ("slot", "changelog", "diff")
@@ -110,6 +111,8 @@ class SyncStatus(Payload):
     """Which way changes are carried; `source-to-target` after `failback reprotect`."""
     uncaptured: tuple[str, ...] = ()
     """Tables of which no change can be captured: they are compared by checksum."""
+    catch_up: CatchUpProgress | None = None
+    """A large backlog that several workers are carrying now."""
 
 
 class BatchReport(Payload):
@@ -140,6 +143,8 @@ class BatchReport(Payload):
     """Tables that were left out, with why; their changes are looked for when they go on."""
     compared: tuple[str, ...] = ()
     """Tables that were compared by checksum, because changes of them were not captured."""
+    backlog_bytes: int = 0
+    """Of the sender's log, beyond what this batch reached, where a catch-up could carry it."""
 
 
 class DrainReport(Payload):

@@ -5,7 +5,7 @@ unique value a plain case, where an upsert would stop at the first of them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg import sql
 
@@ -41,6 +41,8 @@ class Applied:
 
     deleted: int = 0
     inserted: int = 0
+    bytes: int = 0
+    """Of the rows, as they travelled."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,13 @@ class Carrier:
             the receiver.
         binary_keys: whether the stream's values came in binary form.
         pulse: called while rows flow.
+        copied: told how many rows and bytes were copied since it was told last.
     """
 
     ends: Ends
     binary_keys: bool
     pulse: Pulse
+    copied: Callable[[int, int], None] = field(default=lambda _rows, _bytes: None)
 
     def carry(self, work: Work) -> Applied:
         """Delete a table's changed rows on the receiver, and insert them as they are now."""
@@ -72,7 +76,8 @@ class Carrier:
                 staging.fill(table, pair.key, work.keys, binary=self.binary_keys)
         deleted = self.ends.writer.execute(self._delete(work)).rowcount
         self.pulse()
-        return Applied(deleted=deleted, inserted=self._copy(work))
+        inserted, size = self._copy(work)
+        return Applied(deleted=deleted, inserted=inserted, bytes=size)
 
     def _delete(self, work: Work) -> sql.Composed:
         received = work.pair.received
@@ -84,7 +89,8 @@ class Carrier:
             work.pair.same_row(received, "t", "k"),
         )
 
-    def _copy(self, work: Work) -> int:
+    def _copy(self, work: Work) -> tuple[int, int]:
+        """Rows and bytes that were copied."""
         pair = work.pair
         form = sql.SQL("binary" if pair.binary else "text")
         taking = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
@@ -93,12 +99,16 @@ class Carrier:
         giving = sql.SQL("COPY ({}) TO STDOUT (FORMAT {})").format(
             select_rows(pair, None if work.whole else self.ends.read_keys.name(pair.sent)), form
         )
+        size = 0
         with self.ends.writer.cursor() as sink:
             with sink.copy(taking) as copy:
                 for block in copied_out(self.ends.reader, giving):
-                    copy.write(b"".join(block))
+                    data = b"".join(block)
+                    copy.write(data)
+                    size += len(data)
+                    self.copied(len(block), len(data))
                     self.pulse()
-            return sink.rowcount
+            return sink.rowcount, size
 
 
 def select_rows(pair: TablePair, keys: sql.Identifier | None) -> sql.Composed:

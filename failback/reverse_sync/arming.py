@@ -179,14 +179,14 @@ def _capture(
         known = plan.known | {CANARY}
         wanted = {*(table.qualified for table in plan.sent), CANARY}
         with receiver.transaction():
-            position.take(receiver, wait_seconds=_WAIT_SECONDS, priority=True)
+            position.take_over(receiver, wait_seconds=_WAIT_SECONDS)
             held, why = _healthy(settings, plan, sender, receiver)
             lost = plan.held is not None and held is None
             unproven = wanted if lost else (wanted - known if plan.held is not None else set())
             if unproven:
                 _write_tables(settings, receiver, wanted | plan.known, unproven, why)
         with receiver.transaction():
-            position.take(receiver, wait_seconds=_WAIT_SECONDS, priority=True)
+            position.take_over(receiver, wait_seconds=_WAIT_SECONDS)
             if plan.choice.sender == SLOT:
                 _publish(sender, settings, plan.captured)
             elif plan.choice.sender == CHANGELOG:

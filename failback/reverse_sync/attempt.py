@@ -24,13 +24,12 @@ from failback.models.sync import BatchReport
 from failback.reverse_sync import capture, fence, parallel_apply, position, stopped, ways
 from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
 from failback.reverse_sync.capture import Horizon
-from failback.reverse_sync.lane import Armed, Ends, Lane, fingerprints
+from failback.reverse_sync.lane import Armed, Ends, Lane
 from failback.reverse_sync.late_tail import Late, LateTail, TornError
 from failback.reverse_sync.parallel_apply import ParallelApply
 from failback.reverse_sync.pgoutput import (
     MARKER,
     Changes,
-    Keys,
     lsn_text,
 )
 from failback.reverse_sync.position import StreamPosition
@@ -43,6 +42,7 @@ from failback.reverse_sync.reproof import Reproof, Unlike
 from failback.reverse_sync.statements import statement
 from failback.reverse_sync.suspects import Suspects
 from failback.reverse_sync.ways import Captured
+from failback.reverse_sync.works import catalogues_hold, rewritten, works_of
 
 _MOST_DIFFERENCES = 200_000
 """Beyond so many differing keys of a table it is copied whole."""
@@ -119,7 +119,7 @@ class Attempt:
         captured = self._captured(horizon)
         changes = captured.changes
         unlike = self._unlike()
-        works = self._works(changes, unlike)
+        works = works_of(self.armed, changes, self.held.copy_whole, unlike)
         late = Late({}, conflicts=0, parked=0)
         if works:
             late = self._apply(works, torn=captured.cut)
@@ -159,7 +159,13 @@ class Attempt:
             parked=late.parked,
             stopped=tuple(self.armed.stopped.values()),
             compared=tuple(sorted(each.pair.qualified for each in unlike)),
+            backlog_bytes=horizon.lsn - reached if captured.cut and self._may_be_shared else 0,
         )
+
+    @property
+    def _may_be_shared(self) -> bool:
+        """Whether what is left can be carried by a catch-up; see `catch_up_plan`."""
+        return not (self.unproven or self.armed.stopped or self.held.receiver_lsn)
 
     def _names(self) -> tuple[str, ...]:
         return position.armed_names(self.lane.writer, self.lane.direction)
@@ -246,28 +252,6 @@ class Attempt:
         untold = set(self.armed.pairs if everything else self.held.uncaptured)
         return self.still and not self.armed.stopped and untold.issubset(self.unproven)
 
-    def _works(self, changes: Changes, unlike: tuple[Unlike, ...]) -> list[Work]:
-        """What to do, by table. A table that was truncated is copied whole."""
-        whole = set(self.held.copy_whole)
-        for oid in changes.truncated:
-            pair = self.armed.by_oid.get(oid)
-            if pair is not None:
-                whole.add(pair.qualified)
-        keys: dict[str, list[Keys]] = {}
-        for found in changes.keys:
-            if found.values:
-                keys.setdefault(self.armed.by_oid[found.relation.oid].qualified, []).append(found)
-        for each in unlike:
-            if each.keys is None:
-                whole.add(each.pair.qualified)
-            elif each.keys.values:
-                keys.setdefault(each.pair.qualified, []).append(each.keys)
-        return [
-            Work(pair, tuple(keys.get(name, ())), whole=name in whole)
-            for name, pair in self.armed.pairs.items()
-            if name in whole or name in keys
-        ]
-
     def _apply(self, works: list[Work], *, torn: bool) -> Late:
         self._check_catalogues(works)
         writer = self.lane.writer
@@ -327,19 +311,12 @@ class Attempt:
 
     def _check_catalogues(self, works: Iterable[Work]) -> None:
         """A column that was added since the catalogues were read must not be left out."""
-        for session, known, oids in (
-            (self.lane.reader, self.armed.sent, [work.pair.sent.oid for work in works]),
-            (self.lane.writer, self.armed.received, [work.pair.received.oid for work in works]),
-        ):
-            if fingerprints(session, oids) != {oid: known[oid] for oid in oids}:
-                raise Stale
+        if not catalogues_hold(self.lane.reader, self.lane.writer, self.armed, works):
+            raise Stale
 
     def _check_rewritten(self, works: Iterable[Work]) -> None:
         """A table whose storage was replaced looks empty to an older snapshot."""
-        oids = [work.pair.sent.oid for work in works]
-        oids += [leaf.oid for work in works for leaf in work.pair.sent.leaves]
-        row = self.lane.reader.execute(statement("rewritten"), {"tables": oids}).fetchone()
-        if row is not None:
+        if rewritten(self.lane.reader, works):
             raise Stale
 
     def _committed(self, horizon: Horizon, captured: Captured) -> None:

@@ -7,11 +7,10 @@ order, stands in `attempt.py`.
 import time
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from failback.errors import SchemaDriftError
 from failback.models.sync import BatchReport
-from failback.reverse_sync import position
+from failback.reverse_sync import position, sharing, unwinding
 from failback.reverse_sync.attempt import Attempt, Order
 from failback.reverse_sync.lane import KeyChanged, Lane, UnknownRelation
 from failback.reverse_sync.refusals import (
@@ -69,49 +68,28 @@ def _attempt(lane: Lane, order: Order, limit: int | None) -> BatchReport:
         if not position.take(lane.writer, wait_seconds=order.wait_seconds, priority=order.priority):
             lane.writer.execute("ROLLBACK")
             return BatchReport(position="", skipped="another consumer holds the stream")
-        report = Attempt(lane, order, limit, position.read(lane.writer, lane.direction)).carry()
+        held = position.read(lane.writer, lane.direction)
+        if held.catch_up and not sharing.void(lane.writer, patient=order.priority):
+            lane.writer.execute("ROLLBACK")
+            return BatchReport(position="", skipped="a catch-up is at work")
+        report = Attempt(lane, order, limit, held).carry()
     except Refused as refused:
         cause, side = refused.__cause__, refusing_side(lane)
-        _abandon(lane)
+        unwinding.abandon(lane)
         if not isinstance(cause, psycopg.Error):
             raise
         raise Stopped(refusal(lane, str(refused), side, cause)) from cause
     except psycopg.errors.TransactionRollback as error:
         # A deadlock or a serialization failure: the other one went first.
-        _abandon(lane)
+        unwinding.abandon(lane)
         raise Stale from error
     except psycopg.Error as error:
-        explained = _explained(lane, error)
-        _abandon(lane)
+        explained = unwinding.explained(lane, error)
+        unwinding.abandon(lane)
         if explained is error:
             raise
         raise explained from error
     except BaseException:
-        _abandon(lane)
+        unwinding.abandon(lane)
         raise
     return report.model_copy(update={"seconds": time.monotonic() - started})
-
-
-def _abandon(lane: Lane) -> None:
-    """Roll both sides back; a session that cannot be is closed, and opened anew when needed."""
-    for session, _ in lane.sessions():
-        try:
-            if session.info.transaction_status is TransactionStatus.ACTIVE:
-                session.close()
-            elif session.info.transaction_status is not TransactionStatus.IDLE:
-                session.execute("ROLLBACK")
-        except psycopg.Error:
-            session.close()
-    lane.settle(committed=False)
-
-
-def _explained(lane: Lane, error: psycopg.Error) -> Exception:
-    """The operator's error for one that a server raised; that one where there is none."""
-    sessions = lane.sessions()
-    suspects = [side for session, side in sessions if session.closed] or [
-        side
-        for session, side in sessions
-        if session.info.transaction_status is TransactionStatus.INERROR
-    ]
-    side = suspects[0] if suspects else lane.direction.sender
-    return lane.servers.explained(side, error)

@@ -204,6 +204,14 @@ def witness(helper: Connection, batch: int) -> None:
         helper.execute("SELECT setval('failback.witness', %s)", [batch])
 
 
+def count(helper: Connection) -> int:
+    """As `witness`, with the next number of the sender's own, for one of several at work."""
+    with helper.transaction():
+        helper.execute("SET LOCAL synchronous_commit = on")
+        row = helper.execute("SELECT nextval('failback.witness')").fetchone()
+    return row[0] if row else 0
+
+
 def flush(helper: Connection) -> None:
     """Bring the sender's log to disk up to here, with a tiny transaction."""
     with helper.transaction():

@@ -61,7 +61,7 @@ class KeySet:
             self._file = tempfile.TemporaryFile(prefix="failback-keys-")  # noqa: SIM115
             weakref.finalize(self, self._file.close)
         self._file.seek(0, 2)
-        self._file.write(b"".join([len(key).to_bytes(_LENGTH_BYTES) + key for key in self.held]))
+        self._file.write(packed(self.held))
         self._written += len(self.held)
         self.held.clear()
 
@@ -80,3 +80,17 @@ class KeySet:
                 yield data[start:end]
                 at = end
             rest = data[at:]
+
+
+def packed(keys: Iterable[bytes]) -> bytes:
+    """Keys one after the other, each with its length before it."""
+    return b"".join([len(key).to_bytes(_LENGTH_BYTES) + key for key in keys])
+
+
+def unpacked(data: bytes) -> Iterator[bytes]:
+    """The keys that `packed` wrote."""
+    at = 0
+    while at < len(data):
+        start = at + _LENGTH_BYTES
+        at = start + int.from_bytes(data[at:start])
+        yield data[start:at]

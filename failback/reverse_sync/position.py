@@ -12,13 +12,14 @@ import psycopg
 from psycopg import sql
 
 from failback.errors import NotArmedError, SlotBusyError, SlotLostError
+from failback.reverse_sync import sharing
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.pgoutput import lsn_number, lsn_text
 from failback.reverse_sync.statements import statement
 
 # Advisory locks are pairs of 32-bit numbers: "fail" in ASCII, and which agreement it is.
-_SPACE = 0x6661696C
+_SPACE = sharing.SPACE
 _CONSUMER, _PRIORITY, _ARMING = 1, 2, 3
 _PAUSE_SECONDS = 0.005
 _MARK_SECONDS = 5.0
@@ -62,6 +63,8 @@ class StreamPosition:
     """Tables of which no change can be captured, with why: they are compared again and again."""
     proved_fenced: bool = False
     """Both sides were compared and made equal while the sender was fenced."""
+    catch_up: bool = False
+    """Whether a catch-up is open. Who takes the stream takes it away."""
 
 
 def read(connection: Connection, direction: Direction) -> StreamPosition:
@@ -101,6 +104,7 @@ def read(connection: Connection, direction: Direction) -> StreamPosition:
         stopped=row[17],
         uncaptured=row[18],
         lost=row[19],
+        catch_up=row[20],
     )
 
 
@@ -194,7 +198,7 @@ def mark_writable(connection: Connection, direction: Direction) -> None:
     prefer(connection, _MARK_SECONDS)
     try:
         with connection.transaction():
-            take(connection, wait_seconds=_MARK_SECONDS, priority=True)
+            take_over(connection, wait_seconds=_MARK_SECONDS)
             connection.execute(statement("position_writable"), {"stream": direction.name})
     finally:
         if not connection.closed:
@@ -240,6 +244,19 @@ def take(connection: Connection, *, wait_seconds: float = 0.0, priority: bool = 
         time.sleep(_PAUSE_SECONDS)
 
 
+def take_over(connection: Connection, *, wait_seconds: float) -> None:
+    """As `take` with priority, from an open catch-up as well: no share is at work afterwards.
+
+    A batch does the same in two steps, because the position that it reads anyway tells whether
+    there is a catch-up.
+
+    Raises:
+        SlotBusyError: another consumer kept the stream, or a share does not end.
+    """
+    take(connection, wait_seconds=wait_seconds, priority=True)
+    sharing.void(connection, patient=True)
+
+
 def prefer(connection: Connection, wait_seconds: float) -> None:
     """Announce a consumer with priority, until `unprefer` or the session's end.
 
@@ -275,6 +292,18 @@ def is_preferred(connection: Connection) -> bool:
         "SELECT pg_try_advisory_xact_lock(%s, %s)", [_SPACE, _PRIORITY]
     ).fetchone()
     return row is None or not row[0]
+
+
+def awaited(connection: Connection) -> bool:
+    """Whether a consumer with priority has announced itself, or is about to.
+
+    As `is_preferred`, without taking a lock that others would meet.
+    """
+    row = connection.execute(
+        statement("advisory_holders"),
+        {"space": _SPACE, "number": _PRIORITY, "mode": "ShareLock"},
+    ).fetchone()
+    return row is not None
 
 
 def _busy(seconds: float) -> SlotBusyError:

@@ -14,7 +14,7 @@ _SECONDS = 0.5
 
 
 class Pulse:
-    """Calls `progress` about twice a second while its block runs.
+    """Calls `progress` about twice a second, or as often as is said, while its block runs.
 
     `progress` may raise to stop the work: then `cancel` is called, which makes the statement at
     work fail, and the block ends with what `progress` raised.
@@ -22,12 +22,19 @@ class Pulse:
     Args:
         progress: called with one short sentence; None is never called.
         cancel: ends whatever statement is running.
+        seconds: between two calls.
     """
 
-    def __init__(self, progress: Progress | None, cancel: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        progress: Progress | None,
+        cancel: Callable[[], None],
+        seconds: float = _SECONDS,
+    ) -> None:
         self.text = "working"
         self._progress = progress
         self._cancel = cancel
+        self._seconds = seconds
         self._raised: BaseException | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,7 +67,7 @@ class Pulse:
             raise self._raised
 
     def _beat(self, progress: Progress) -> None:
-        while not self._over.wait(_SECONDS):
+        while not self._over.wait(self._seconds):
             try:
                 progress(self.text)
             except BaseException as raised:  # noqa: BLE001 - handed to the thread that works

@@ -204,7 +204,7 @@ class _Together:
         position.prefer(lane.writer, _WAIT_SECONDS)
         try:
             lane.writer.execute("BEGIN")
-            position.take(lane.writer, wait_seconds=_WAIT_SECONDS, priority=True)
+            position.take_over(lane.writer, wait_seconds=_WAIT_SECONDS)
             # Whoever lifts the fence waits for this transaction from here on.
             _may_repair(lane)
             lane.writer.execute(statement("apply_begin"))

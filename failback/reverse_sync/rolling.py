@@ -17,7 +17,7 @@ from datetime import datetime
 from failback.errors import SlotBusyError, SlotLostError
 from failback.models.common import Side
 from failback.models.sync import LedgerReport
-from failback.reverse_sync import ledger, position, watch
+from failback.reverse_sync import ledger, position, sharing, watch
 from failback.reverse_sync.capture import advance
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.differences import Comparer, Cut, Job, cut_of
@@ -241,6 +241,9 @@ class _State:
 
 @contextmanager
 def _alone(receiver: Connection) -> Iterator[bool]:
-    """A transaction as the stream's only consumer, if nobody else is."""
+    """A transaction as the stream's only consumer, if nobody else is.
+
+    Shares of a catch-up mark chunks without being one: a cut that they do not see would lose marks.
+    """
     with receiver.transaction():
-        yield position.take(receiver)
+        yield position.take(receiver) and sharing.none_at_work(receiver)

@@ -10,6 +10,7 @@ from failback.models.common import Side
 from failback.models.sync import Position, SyncStatus, TableProblem
 from failback.reverse_sync import (
     capture_status,
+    catch_up_record,
     conflicts,
     fence,
     matching,
@@ -85,6 +86,7 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
         warnings=tuple(warnings),
         direction=direction.name,
         uncaptured=tuple(sorted(held.uncaptured)),
+        catch_up=catch_up_record.progress(receiver, direction.name) if held.catch_up else None,
     )
 
 

@@ -132,7 +132,7 @@ def begin(
     position.prefer(fenced, _WAIT_SECONDS)
     try:
         with fenced.transaction():
-            position.take(fenced, wait_seconds=_WAIT_SECONDS, priority=True)
+            position.take_over(fenced, wait_seconds=_WAIT_SECONDS)
             try:
                 if lsn_text(position.read(fenced, new).lsn) == lsn:
                     return  # begun before, and not finished
