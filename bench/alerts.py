@@ -129,10 +129,10 @@ def _broken(lab: LabRun) -> _Broken:
 def _return_to_the_target(lab: LabRun) -> None:
     """Carry the source's changes over, and make the target live again (docs/reprotect.md)."""
     lab.run("reprotect")
-    lab.run("fence", "raise", "source")
-    lab.run("sync", "run")
     # Earlier, the same alert would be right to take it back at once.
     until(lambda: _firing(lab) == 0, "the alerts to be over")
+    lab.run("fence", "raise", "source")
+    lab.run("sync", "run")
     lab.run("fence", "lift", "target")
     with socket.socket(socket.AF_UNIX) as balancer:
         balancer.connect(lab.facts["balancer"]["runtime_api"].removeprefix("unix://"))

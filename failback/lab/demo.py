@@ -156,7 +156,8 @@ class Demo:
         found: dict[str, Any] = {}
 
         def recommended() -> bool:
-            status = self._facts("--config", config, "alerts", "status", allowed=(0, 3))
+            # 1: no alert has come yet.
+            status = self._facts("--config", config, "alerts", "status", allowed=(0, 1, 3))
             found.update(status.get("decided") or {})
             return found.get("decision") == "IMMEDIATE_ROLLBACK"
 

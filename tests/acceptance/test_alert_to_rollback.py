@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import pytest
 import yaml
 
@@ -67,24 +67,18 @@ def token_of(lab: LabRun) -> str:
 
 async def storm(lab: LabRun, token: str) -> set[int]:
     """One alert a thousand times, and a thousand others, all at once at the gateway's port."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {token}"}
     same = [sent.alertmanager(prefix="aaaa")] * POSTS
     others = [sent.alertmanager(prefix=f"{number:04x}") for number in range(POSTS)]
-    async with httpx.AsyncClient(
-        base_url=lab.facts["alerting"]["gateway_url"],
-        headers=headers,
-        timeout=30,
-        limits=httpx.Limits(max_connections=100),
-        trust_env=False,
-    ) as client:
-        answers = await asyncio.gather(
-            *(
-                client.post("/webhooks/alertmanager", content=json.dumps(body))
-                for pair in zip(same, others, strict=True)
-                for body in pair
-            )
-        )
-    return {answer.status_code for answer in answers}
+    url = f"{lab.facts['alerting']['gateway_url']}/webhooks/alertmanager"
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def post(body: dict[str, Any]) -> int:
+            async with session.post(url, json=body) as answer:
+                return answer.status
+
+        pairs = zip(same, others, strict=True)
+        return set(await asyncio.gather(*(post(body) for pair in pairs for body in pair)))
 
 
 def test_target_when_broken_then_it_is_rolled_back_by_nobody_and_everybody_is_told(
