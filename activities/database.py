@@ -172,6 +172,8 @@ class DatabaseActivities:
                 }
             )
             heartbeat(batch.position)
+            if 0 < request.hand_over_bytes <= batch.backlog_bytes:
+                return report.model_copy(update={"backlog_bytes": batch.backlog_bytes})
             if batch.caught_up:
                 self._verify_some(request)
             behind = not (batch.caught_up or batch.skipped or batch.stopped)

@@ -35,6 +35,7 @@ BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100
 _HISTOGRAMS = (
     "failback_step_seconds",
     "failback_sync_batch_seconds",
+    "failback_catch_up_share_seconds",
     "failback_notification_seconds",
 )
 _EXPORT_SECONDS = 3

@@ -17,6 +17,7 @@ from failback.providers.checks.availability import AvailabilityProber
 from failback.providers.compose import Ports, compose
 from failback.providers.evidence import FileEvidence
 from failback.providers.post_mortems import FilePostMortems
+from failback.reverse_sync.catch_up import CatchUp
 from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.settings import SyncSettings
 from failback.telemetry import Telemetry
@@ -56,10 +57,12 @@ async def _serve(
 ) -> None:
     """Compose the real ports, and run the worker on them."""
     ports = compose(estate)
-    engine = ReverseSync(SyncSettings.of(estate))
+    settings = SyncSettings.of(estate)
+    engine, catch_up = ReverseSync(settings), CatchUp(settings)
     known = replace(
         worker_ports(estate, ports, engine),
         response=response,
+        catch_up=catch_up,
         registry=TemporalRegistry(client, estate.estate),
     )
     with ThreadPoolExecutor(THREADS, thread_name_prefix="activity") as threads:
@@ -75,6 +78,7 @@ async def _serve(
                 await stopping.wait()
         finally:
             engine.close()
+            catch_up.close()
             await ports.aclose()
 
 

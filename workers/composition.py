@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.audit import AuditActivities
+from activities.catch_up import CatchUpActivities
 from activities.database import DatabaseActivities
 from activities.dns import DnsActivities
 from activities.evidence import EvidenceActivities
@@ -19,6 +20,7 @@ from activities.post_mortem import PostMortemActivities, PostMortemWriter
 from activities.response import Gather, ResponseActivities, ResponseSettings
 from activities.traffic import TrafficActivities
 from activities.verification import ProbeFactory, VerificationActivities
+from failback.catch_up_ports import CatchUpEngine
 from failback.ports import (
     AuditLog,
     DnsProvider,
@@ -76,6 +78,8 @@ class WorkerPorts:
     """Reads the evidence that decisions stand on."""
     registry: RollbackRegistry | None = None
     pause: MigrationPause | None = None
+    catch_up: CatchUpEngine | None = None
+    """None where backlogs are never shared out, as in a dry run."""
 
 
 def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
@@ -94,9 +98,14 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     if ports.post_mortems is not None:
         writer = PostMortemWriter(ports.post_mortems, ports.audit, ports.gather)
         written = [PostMortemActivities(writer).write_post_mortem]
+    shared: list[Callable[..., Any]] = []
+    if ports.catch_up is not None:
+        catch_up = CatchUpActivities(ports.catch_up)
+        shared = [catch_up.plan_catch_up, catch_up.carry_share, catch_up.settle_catch_up]
     return [
         *evidence,
         *written,
+        *shared,
         audit.record,
         response.read_policy,
         response.assess_situation,

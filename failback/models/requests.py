@@ -130,6 +130,8 @@ class KeepSyncedRequest(Payload):
     estate: str
     interval_seconds: float = 1.0
     run_seconds: float = 300.0
+    hand_over_bytes: int = 0
+    """Stop where a backlog is larger than this and can be shared out; 0 never does."""
 
 
 class KeepSyncedReport(Payload):
@@ -139,3 +141,5 @@ class KeepSyncedReport(Payload):
     keys: int = 0
     skipped: int = 0
     position: str = ""
+    backlog_bytes: int = 0
+    """Why the stretch stopped early: so much of the sender's log is left to be shared out."""
