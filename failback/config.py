@@ -29,6 +29,7 @@ from failback.sections.post_mortems import PostMortemsConfig
 from failback.sections.proof import CertificatesConfig, TelemetryConfig
 from failback.sections.routing import DnsConfig, TrafficConfig
 from failback.sections.servers import DatabaseConfig, DataConfig, TemporalConfig
+from failback.sections.storage import StorageConfig
 
 DEFAULT_PATH = Path("failback.yaml")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -63,6 +64,7 @@ class Estate(BaseSettings):
     metrics: MetricsConfig | None = None
     decision: DecisionConfig = DecisionConfig()
     investigation: InvestigationConfig = InvestigationConfig()
+    storage: StorageConfig | None = None
 
     @field_validator("sync")
     @classmethod

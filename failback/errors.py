@@ -134,5 +134,25 @@ class DnsRefusedError(FailbackError):
     """The name server answered and refused the update."""
 
 
+class BucketMissingError(FailbackError):
+    """A bucket that the configuration names is not there."""
+
+
+class ObjectChangedError(FailbackError):
+    """An object is not, or is no longer, the version that was to be read or replaced."""
+
+    retryable = True
+
+
+class StorageRefusedError(FailbackError):
+    """An endpoint of objects answered and refused."""
+
+
+class StorageBusyError(FailbackError):
+    """Another storage sync of this estate is at work on this machine."""
+
+    retryable = True
+
+
 class LabError(FailbackError):
     """A part of the lab could not be started, found or broken as asked."""

@@ -75,6 +75,10 @@ class _Rules(_LazyGroup):
     module = "failback.cli.rules"
 
 
+class _Storage(_LazyGroup):
+    module = "failback.cli.storage"
+
+
 class _Lab(_LazyGroup):
     module = "failback.cli.lab"
 
@@ -141,4 +145,5 @@ _add("audit", _Audit, "The record of alerts, decisions and approvals: read it, c
 _add("rules", _Rules, "Rules, routes and a dashboard for Prometheus, Alertmanager and Grafana.")
 _add("notify", _Notify, "Try a channel; who was told of what, and whether in time.")
 _add("post-mortem", _PostMortem, "What is to be learnt from a rollback, until somebody is done.")
+_add("storage", _Storage, "Stored objects: carry them back, compare both sides.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")
