@@ -18,6 +18,7 @@ from typing import Any
 from failback.errors import FailbackError, LabError
 from failback.lab.audit import AuditReport, audit
 from failback.lab.binaries import temporal_program
+from failback.models.messages import DeliveryReport
 from failback.models.rollback import RollbackResult
 from failback.reports.facts import ReportExtras
 from failback.reports.html import render
@@ -165,16 +166,14 @@ class Demo:
         self._say(f"failback recommends {found['decision']}: {found['explanation']}")
 
     def _tell_who_was_told(self, config: str, rollback_id: str) -> None:
-        told = self._facts("--config", config, "notify", "list", rollback_id, allowed=(0, 3))
-        deliveries = told["deliveries"]
-        if not deliveries:
-            return
-        slowest = max(one["took_seconds"] or 0.0 for one in deliveries)
-        late = sum(not one["delivered"] or one["in_time"] is False for one in deliveries)
-        channels = sorted({one["channel"] for one in deliveries})
+        listed = self._facts("--config", config, "notify", "list", rollback_id, allowed=(0, 3))
+        deliveries = DeliveryReport.model_validate(listed).deliveries
+        late = sum(not one.delivered or one.in_time is False for one in deliveries)
+        channels = {one.channel for one in deliveries}
+        slowest = max((one.took_seconds or 0.0 for one in deliveries), default=0.0)
         self._say(
-            f"Told {len(deliveries)} times on {len(channels)} channels ({', '.join(channels)}), "
-            f"{late} late, the slowest after {slowest:.2f} s."
+            f"{len(deliveries)} messages were taken by {len(channels)} channels "
+            f"({', '.join(sorted(channels))}), {late} late, the slowest after {slowest:.2f} s."
         )
 
     def _summary_of(self, load: "subprocess.Popen[str]") -> dict[str, Any]:
