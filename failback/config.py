@@ -18,6 +18,7 @@ from failback.models.rollback import ApprovalPolicy, RollbackPlan
 from failback.models.sync import SyncPolicy
 from failback.models.traffic import ServiceRoute
 from failback.sections.audit import AuditConfig
+from failback.sections.backup import BackupConfig
 from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
 from failback.sections.decision import DecisionConfig
@@ -60,6 +61,7 @@ class Estate(BaseSettings):
     telemetry: TelemetryConfig = TelemetryConfig()
     certificates: CertificatesConfig | None = None
     audit: AuditConfig = AuditConfig()
+    backup: BackupConfig | None = None
     gateway: GatewayConfig | None = None
     metrics: MetricsConfig | None = None
     decision: DecisionConfig = DecisionConfig()

@@ -156,3 +156,63 @@ class StorageBusyError(FailbackError):
 
 class LabError(FailbackError):
     """A part of the lab could not be started, found or broken as asked."""
+
+
+class ObjectStoreError(FailbackError):
+    """A bucket or folder answered and refused, or cannot do what is asked of it."""
+
+
+class ObjectMissingError(ObjectStoreError):
+    """A store has no object of this key."""
+
+
+class BackupError(FailbackError):
+    """Root of what is wrong with a backup or with taking one."""
+
+
+class BackupNotFoundError(BackupError):
+    """There is no backup of this id, or none at all."""
+
+
+class BackupToolError(BackupError):
+    """A program of PostgreSQL is missing, too old, or failed."""
+
+
+class BackupManifestError(BackupError):
+    """A manifest or a proof cannot be read, or was changed."""
+
+
+class BackupVersionError(BackupError):
+    """A manifest was written by a newer failback, in a form that this one does not know."""
+
+
+class BackupSignatureError(BackupError):
+    """A manifest is not signed, or not by a key that the estate trusts."""
+
+
+class BackupEstateError(BackupError):
+    """A backup is of another estate."""
+
+
+class BackupPartMissingError(BackupError):
+    """A part that the manifest names is not there."""
+
+
+class BackupPartChangedError(BackupError):
+    """A part has other bytes than the manifest says."""
+
+
+class BackupRestoreError(BackupError):
+    """A backup could not be restored aside."""
+
+
+class BackupTableMissingError(BackupError):
+    """A table that the manifest names is not in the restored database."""
+
+
+class BackupContentError(BackupError):
+    """A restored table or schema is not what the manifest says."""
+
+
+class BackupRuleError(BackupError):
+    """The restored data break a business rule, or amcheck found damage."""

@@ -63,6 +63,10 @@ class _Audit(_LazyGroup):
     module = "failback.cli.audit"
 
 
+class _Backup(_LazyGroup):
+    module = "failback.cli.backup"
+
+
 class _Notify(_LazyGroup):
     module = "failback.cli.notify"
 
@@ -142,6 +146,7 @@ _add("certificate", _Certificate, "Make keys; check and show certificates of rol
 _add("alerts", _Alerts, "What fires, what was decided about it, and every alert on record.")
 _add("investigation", _Investigation, "Close what a person has looked into.")
 _add("audit", _Audit, "The record of alerts, decisions and approvals: read it, check its chain.")
+_add("backup", _Backup, "Take, list, prove and delete backups of one side.")
 _add("rules", _Rules, "Rules, routes and a dashboard for Prometheus, Alertmanager and Grafana.")
 _add("notify", _Notify, "Try a channel; who was told of what, and whether in time.")
 _add("post-mortem", _PostMortem, "What is to be learnt from a rollback, until somebody is done.")

@@ -14,6 +14,7 @@ from failback.cli.output import Output
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
+    from failback.backup_ports import Backups
     from failback.config import Estate
     from failback.models.common import Level
     from failback.ports import AuditLog, ReverseSyncEngine
@@ -75,6 +76,13 @@ class Session:
         from failback.providers.audit import open_audit_log  # noqa: PLC0415 - not for --help
 
         return open_audit_log(estate.estate, estate.audit)
+
+    def backups(self) -> "Backups":
+        """The backups of this estate. The caller closes them."""
+        estate = self.estate
+        from failback.providers.backup import open_backups  # noqa: PLC0415 - boto3 takes 0.3 s
+
+        return open_backups(estate, self.config)
 
     async def rollbacks(self) -> "Rollbacks":
         """The rollbacks of this estate; raises UnreachableError without Temporal."""

@@ -1,0 +1,112 @@
+"""An estate's backups: takes, lists, proves and prunes them."""
+
+import getpass
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from failback.errors import BackupError, FailbackError
+from failback.models.backups import BackupList, BackupManifest, BackupProof, PruneReport
+from failback.ports import Progress
+from failback.providers.backup.proving import OF_THE_BACKUP, Held, Trial, tried
+from failback.providers.backup.shelf import Found, Shelf
+from failback.providers.backup.taking import Origin, take
+
+
+class EstateBackups:
+    """Implements `Backups`.
+
+    Args:
+        shelf: where they are.
+        origin: what they are taken of.
+        trial: how they are proved.
+        work: where dumps lie meanwhile; None takes the system's temporary folder.
+    """
+
+    def __init__(self, shelf: Shelf, origin: Origin, trial: Trial, work: Path | None) -> None:
+        self._shelf = shelf
+        self._origin = origin
+        self._trial = trial
+        self._work = work
+
+    def take(self, progress: Progress | None = None) -> BackupManifest:
+        """See `Backups.take`."""
+        with self._folder() as work:
+            return take(self._shelf, self._origin, work, progress or _nobody)
+
+    def list(self) -> BackupList:
+        """See `Backups.list`."""
+        return self._shelf.list()
+
+    def prove(self, backup: str = "", progress: Progress | None = None) -> BackupProof:
+        """See `Backups.prove`."""
+        found = self._shelf.manifest(backup or self._shelf.newest())
+        began = time.monotonic()
+        try:
+            with self._folder() as work:
+                held = tried(self._shelf, found.manifest, self._trial, work, progress or _nobody)
+        except OF_THE_BACKUP as error:
+            seconds = time.monotonic() - began
+            # The error counts more than its record.
+            with suppress(FailbackError):
+                self._shelf.write(_proof(found, seconds, problem=error.cause))
+            raise
+        proof = _proof(found, time.monotonic() - began, held=held)
+        self._shelf.write(proof)
+        return proof
+
+    def prune(self, keep: int, keep_proven: int, *, dry_run: bool = False) -> PruneReport:
+        """See `Backups.prune`."""
+        return self._shelf.prune(keep, keep_proven, dry_run=dry_run)
+
+    def close(self) -> None:
+        """See `Backups.close`."""
+        self._shelf.store.close()
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """An empty folder that only we may read, gone afterwards."""
+        place = self._work or Path(tempfile.gettempdir())
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(
+                prefix="failback-backup-", dir=place, ignore_cleanup_errors=True
+            ) as folder:
+                yield Path(folder)
+        except OSError as error:
+            raise BackupError(
+                f"The work in {place} cannot be done: {error.strerror or error}.",
+                "Name a folder with room for the whole database in backup.work_directory.",
+            ) from error
+
+
+def _proof(
+    found: Found, seconds: float, *, held: Held | None = None, problem: str = ""
+) -> BackupProof:
+    manifest = found.manifest
+    return BackupProof(
+        backup=manifest.id,
+        estate=manifest.estate,
+        manifest_sha256=found.sha256,
+        proven=held is not None,
+        problem=problem,
+        at=datetime.now(UTC),
+        by=f"{getpass.getuser()}@{socket.gethostname()}",
+        software=f"failback {metadata.version('failback')}",
+        server_version="" if held is None else held.server_version,
+        tables=len(manifest.tables),
+        rows=manifest.rows,
+        bytes=manifest.bytes,
+        rules=() if held is None else held.rules,
+        amcheck="" if held is None else held.amcheck,
+        seconds=seconds,
+    )
+
+
+def _nobody(_: str) -> None:
+    """Told where nobody listens."""

@@ -1,0 +1,68 @@
+"""Opens the backups that a configuration describes."""
+
+from pathlib import Path
+
+from failback.backup_ports import ObjectStore
+from failback.config import Estate
+from failback.errors import ConfigurationError
+from failback.providers.backup.backups import EstateBackups
+from failback.providers.backup.configuration import without_secrets
+from failback.providers.backup.folder import FolderStore
+from failback.providers.backup.programs import Programs
+from failback.providers.backup.proving import Trial
+from failback.providers.backup.s3 import S3Store
+from failback.providers.backup.shelf import Shelf
+from failback.providers.backup.signing import Trust
+from failback.providers.backup.taking import Origin
+from failback.sections.backup import BackupConfig
+
+
+def open_backups(estate: Estate, path: Path) -> EstateBackups:
+    """An estate's backups. The caller closes them.
+
+    Args:
+        estate: whose.
+        path: its configuration file, of which a backup carries what is no secret.
+
+    Raises:
+        ConfigurationError: the estate has no section `backup`.
+        CertificateError: a key cannot be read.
+    """
+    config = estate.backup
+    if config is None:
+        raise ConfigurationError(
+            f"The estate {estate.estate} has no section backup.",
+            "Say where backups are kept; see docs/backups.md.",
+        )
+    programs = Programs(config.pg_bin)
+    database = estate.database(config.side)
+    dsn = config.dsn or database.dsn
+    return EstateBackups(
+        shelf=Shelf(open_store(config), estate.estate, Trust.of(config, estate.certificates)),
+        origin=Origin(
+            side=config.side,
+            dsn=dsn.get_secret_value(),
+            connect_timeout_seconds=database.connect_timeout_seconds,
+            excluded=config.exclude_schemas,
+            configuration=lambda: without_secrets(path, estate),
+            programs=programs,
+            parallel=config.parallel,
+        ),
+        trial=Trial(
+            programs=programs,
+            dsn="" if config.scratch_dsn is None else config.scratch_dsn.get_secret_value(),
+            user=config.scratch_user,
+            parallel=config.parallel,
+            rules=estate.business_rules,
+        ),
+        work=config.work_directory,
+    )
+
+
+def open_store(config: BackupConfig) -> ObjectStore:
+    """Where backups are kept."""
+    if config.s3 is not None:
+        return S3Store(config.s3)
+    if config.folder is None:
+        raise ConfigurationError("Backups have no place.", "Name backup.s3 or backup.folder.")
+    return FolderStore(config.folder)
