@@ -68,7 +68,7 @@ class Recorder:
         """What is remembered of one key. What is not known to be equal has to be copied yet."""
         source, target = found.source, found.target
         if target is None:
-            if source is None or found.proved_by_marker or _had(found):
+            if source is None or found.proved_by_marker or found.known_to_have_been:
                 return found, "deleted", None  # known for a delete already: not the source's own
             return found, "source_own", Known(None, source.etag)
         if source is None:
@@ -85,7 +85,3 @@ class Recorder:
         """The source's version is the one that was there, and the target's is to replace it."""
         source = found.source
         return None if source is None else Known("", source.etag)
-
-
-def _had(found: Finding) -> bool:
-    return found.known is not None and found.known.target_etag is not None

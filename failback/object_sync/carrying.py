@@ -154,7 +154,6 @@ class Carrier:
         ]
         try:
             etags = [future.result() for future in futures]
-            self._still_described(target, head)
             written = self._source.complete_upload(upload, etags, expected)
         except (ObjectChangedError, StorageRefusedError):
             for future in futures:
@@ -168,11 +167,6 @@ class Carrier:
             raise
         self._uploads.forget(self._pair.name, key)
         return written
-
-    def _still_described(self, target: ObjectEntry, head: ObjectHead) -> None:
-        """What was described anew while its parts were carried has to be carried anew."""
-        if self._head(target).described != head.described:
-            raise ObjectChangedError(f"{target.key} was described anew while it was copied.")
 
     def _upload(
         self, target: ObjectEntry, head: ObjectHead, length: int

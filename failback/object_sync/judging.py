@@ -1,8 +1,8 @@
 """What is to be done about one object: a pure function, because deletes hang on it.
 
 An object of the source is deleted only where something shows that the target had it: the
-inventory, or a delete marker above a version on the target. That it is not in the target's
-listing shows nothing.
+inventory (with the intents of copies), or a delete marker above a version on the target. That it
+is not in the target's listing shows nothing.
 """
 
 from dataclasses import dataclass
@@ -51,6 +51,11 @@ class Finding:
     """Whether the target's modification time can be trusted to tell of the next write."""
 
     @property
+    def known_to_have_been(self) -> bool:
+        """Whether we saw it on the target: recorded, or listed just before a copy was begun."""
+        return self.intended or (self.known is not None and self.known.target_etag is not None)
+
+    @property
     def proved_by_marker(self) -> bool:
         """Whether the target itself says that it was deleted."""
         return self.deleted_at is not None
@@ -68,8 +73,7 @@ def judged(found: Finding, *, target_wins: bool = False) -> Action:
     foreign = _written_by_somebody(found, found.source) and not target_wins
     if found.target is not None:
         return Action.COMPARE_ONLY if foreign else Action.COMPARE
-    had = found.known is not None and found.known.target_etag is not None
-    if not had and not found.proved_by_marker:
+    if not (found.known_to_have_been or found.proved_by_marker):
         return Action.OWN if found.known is not None else Action.UNEXPLAINED
     return Action.CONFLICT if foreign else Action.DELETE
 

@@ -78,9 +78,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
         return
     server: S3Server = request.getfixturevalue(f"{request.param}_server")
     server.make(bucket, versioned=server.versions)
-    endpoint = server.endpoint(Side.SOURCE)
-    yield Subject(endpoint, bucket, versioned=server.versions)
-    endpoint.close()
+    yield Subject(server.endpoint(Side.SOURCE), bucket, versioned=server.versions)
 
 
 @pytest.mark.parametrize("key", ["a.txt", "folder/ä b+c%20&.txt", "日本/é/😀"])
@@ -247,9 +245,7 @@ def test_deleted_keys_when_only_a_marker_is_there_then_it_is_no_proof(
     seaweed_server.client.delete_object(Bucket=bucket, Key="never was")
     versions = seaweed_server.client.list_object_versions(Bucket=bucket)
     assert [marker["Key"] for marker in versions.get("DeleteMarkers", ())] == ["never was"]
-    endpoint = seaweed_server.endpoint(Side.TARGET)
-    assert list(endpoint.deleted(bucket, "")) == []
-    endpoint.close()
+    assert list(seaweed_server.endpoint(Side.TARGET).deleted(bucket, "")) == []
 
 
 @pytest.mark.servers

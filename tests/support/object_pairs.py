@@ -1,7 +1,9 @@
 """Two sides' buckets with a sync between them, for tests."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from failback.models.common import Side
@@ -82,9 +84,14 @@ class FakePair(Pair):
     target: FakeEndpoint
 
 
-def in_memory(folder: Path, *, versioned: bool = False) -> FakePair:
+def in_memory(
+    folder: Path,
+    *,
+    versioned: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FakePair:
     """Two empty buckets in memory."""
-    source, target = FakeEndpoint(Side.SOURCE), FakeEndpoint(Side.TARGET)
+    source, target = (FakeEndpoint(side, clock=clock) for side in (Side.SOURCE, Side.TARGET))
     source.make(SOURCE, versioned=versioned)
     target.make(TARGET, versioned=versioned)
     return FakePair(source, target, folder / "objects.sqlite3")

@@ -1,12 +1,13 @@
 """Real S3 servers: rclone, plain and without versions or conditions, and SeaweedFS with both."""
 
 import json
+import os
 import shutil
 import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class S3Server:
     def __init__(self, url: str, *, versions: bool) -> None:
         self.url = url
         self.versions = versions
+        self._endpoints: dict[Side, S3Endpoint] = {}
         self.config = StorageEndpointConfig(
             url=url, access_key=SecretStr(ACCESS), secret_key=SecretStr(SECRET)
         )
@@ -42,7 +44,15 @@ class S3Server:
         )
 
     def endpoint(self, side: Side) -> S3Endpoint:
-        return S3Endpoint(side, self.config, 16)
+        """One for each side, closed with the server: a client takes a third of a second."""
+        if side not in self._endpoints:
+            self._endpoints[side] = S3Endpoint(side, self.config, 16)
+        return self._endpoints[side]
+
+    def close(self) -> None:
+        self.client.close()
+        for endpoint in self._endpoints.values():
+            endpoint.close()
 
     def make(self, bucket: str, *, versioned: bool = False) -> None:
         self.client.create_bucket(Bucket=bucket)
@@ -60,15 +70,20 @@ def _program(name: str) -> str:
 
 @contextmanager
 def _running(
-    command: Sequence[str | Path], log: Path, url: str, *, versions: bool
+    command: Sequence[str | Path],
+    log: Path,
+    url: str,
+    *,
+    versions: bool,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[S3Server]:
-    process = spawn(list(command), log=log)
+    process = spawn(list(command), log=log, environment={**os.environ, **(settings or {})})
     try:
         assert wait_until(lambda: process.poll() is not None or _answers(url), 30)
         assert process.poll() is None, tail(log)
         server = S3Server(url, versions=versions)
         yield server
-        server.client.close()
+        server.close()
     finally:
         end(process, (signal.SIGKILL, 5.0))
 
@@ -120,5 +135,7 @@ def seaweed(folder: Path) -> Iterator[S3Server]:
         *(f"-{part}.port.grpc={port}" for part, port in zip(parts, grpc, strict=True)),
     )
     url = f"http://127.0.0.1:{ports[3]}"
-    with _running(command, folder / "seaweed.log", url, versions=True) as server:
+    one_volume = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}  # a bucket; seven by default
+    log = folder / "seaweed.log"
+    with _running(command, log, url, versions=True, settings=one_volume) as server:
         yield server

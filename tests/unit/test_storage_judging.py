@@ -51,7 +51,7 @@ def test_object_when_the_target_has_it_then_it_is_copied_unless_somebody_wrote_t
     ("finding", "action"),
     [
         (found(None, entry("s")), Action.UNEXPLAINED),
-        (found(None, entry("s"), intended=True), Action.UNEXPLAINED),
+        (found(None, entry("ours"), intended=True), Action.DELETE),
         (found(None, entry("s"), Known(None, "s")), Action.OWN),
         (found(None, entry("s"), Known(None, "other")), Action.OWN),
         (found(None, entry("s"), BOTH), Action.DELETE),
@@ -71,11 +71,10 @@ def test_object_when_only_the_source_has_it_then_it_goes_only_if_the_target_had_
 
 @pytest.mark.parametrize("known", [None, Known(None, "s"), Known(None, "x")])
 @pytest.mark.parametrize("target_wins", [True, False])
-@pytest.mark.parametrize("intended", [True, False])
 def test_object_when_the_target_never_had_it_then_no_option_deletes_it(
-    known: Known | None, target_wins: bool, intended: bool
+    known: Known | None, target_wins: bool
 ) -> None:
-    finding = found(None, entry("s"), known, intended=intended)
+    finding = found(None, entry("s"), known)
     assert judged(finding, target_wins=target_wins) in {Action.UNEXPLAINED, Action.OWN}
 
 

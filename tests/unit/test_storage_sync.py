@@ -1,5 +1,6 @@
 """The storage sync on endpoints in memory: what is carried, kept, refused and told."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,35 @@ def test_sync_when_only_a_description_changed_then_it_is_carried(shared: FakePai
     assert difference.explanation == "Different: cache control, metadata."
     assert shared.sync().sync().outcome is Outcome.SUCCEEDED
     assert same(shared)
+
+
+def test_sync_when_described_anew_within_one_tick_of_the_clock_then_it_is_carried(
+    tmp_path: Path,
+) -> None:
+    noon = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    pair = in_memory(tmp_path, clock=lambda: noon)
+    pair.put(Side.TARGET, "a", b"a")
+    pair.sync().sync()
+    pair.put(Side.TARGET, "a", b"a", PLAIN.model_copy(update={"content_type": "text/html"}))
+    assert pair.sync().sync().buckets[0].copied == 1
+    assert same(pair)
+
+
+def test_large_object_when_described_anew_while_its_parts_go_then_that_is_carried(
+    pair: FakePair,
+) -> None:
+    pair.part_bytes = 10
+    pair.put(Side.TARGET, "large", b"a" * 95)
+
+    def meddle(call: str, key: str) -> None:
+        if call == "complete_upload":
+            pair.source.before = lambda _call, _key: None
+            new = PLAIN.model_copy(update={"cache_control": "no-store"})
+            pair.put(Side.TARGET, "large", b"a" * 95, new)
+
+    pair.source.before = meddle
+    assert pair.sync().sync().outcome is Outcome.SUCCEEDED
+    assert same(pair)
 
 
 def test_sync_when_nothing_shows_that_the_target_had_an_object_then_it_stays(
