@@ -6,6 +6,7 @@ the decision, and stops when the load has the target's last answer.
 """
 
 import socket
+import subprocess
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -37,12 +38,12 @@ def run(options: Options) -> list[Row]:
         # There are hundreds of them, and a process of its own takes most of a second.
         lab.call = command_here
         _allow_many(Path(lab.facts["config"]))
-        lab.start_worker()
+        worker = lab.start_worker()
         lab.run("arm")
         took, decided, lost, alerts = Samples(), Samples(), 0, Counter[str]()
         for turn in range(options.alerts):
             if turn:
-                _return_to_the_target(lab)
+                worker = _return_to_the_target(lab, worker)
             broken = _broken(lab)
             took.seconds.append(broken.served_seconds)
             decided.seconds.append(broken.decided_seconds)
@@ -126,11 +127,20 @@ def _broken(lab: LabRun) -> _Broken:
     )
 
 
-def _return_to_the_target(lab: LabRun) -> None:
-    """Carry the source's changes over, and make the target live again (docs/reprotect.md)."""
+def _return_to_the_target(
+    lab: LabRun, worker: "subprocess.Popen[bytes]"
+) -> "subprocess.Popen[bytes]":
+    """Carry the source's changes over, and make the target live again (docs/reprotect.md).
+
+    Returns:
+        A new worker, in place of the one that had to stand aside.
+    """
     lab.run("reprotect")
     # Earlier, the same alert would be right to take it back at once.
     until(lambda: _firing(lab) == 0, "the alerts to be over")
+    # A batch of the worker that compares less would undo the proof that opens the target.
+    worker.terminate()
+    worker.wait(timeout=30)
     lab.run("fence", "raise", "source")
     lab.run("sync", "run")
     lab.run("fence", "lift", "target")
@@ -146,6 +156,7 @@ def _return_to_the_target(lab: LabRun) -> None:
         while balancer.recv(4096):
             pass
     lab.run("arm")
+    return lab.start_worker()
 
 
 def _firing(lab: LabRun) -> int:
