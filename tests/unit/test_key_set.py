@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failback.reverse_sync.key_set import KeySet
+from failback.reverse_sync.key_set import KeySet, packed, unpacked
 
 
 @given(st.lists(st.binary(max_size=40)), st.integers(0, 5))
@@ -36,3 +36,9 @@ def test_key_set_when_asked_for_a_key_then_it_looks_on_disk_as_well() -> None:
     assert b"a" in found
     assert b"b" in found
     assert b"c" not in found
+
+
+def test_keys_when_packed_then_they_are_unpacked_as_they_were() -> None:
+    keys = [b"", b"b\0\0\0\x04\0\0\0\x01", bytes(300), b"t" * 70_000]
+    assert list(unpacked(packed(keys))) == keys
+    assert packed([]) == b""

@@ -1,0 +1,1 @@
+"""How the reverse sync grows: with changes, tables, rows, hands and workers."""
