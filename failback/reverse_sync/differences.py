@@ -26,7 +26,7 @@ _SAMPLED_AT_LEAST = 100
 _MOST_CHUNKS = 4096
 _FEWEST_CHUNKS = 2
 _PAGE = 8192
-_ROWS_PER_BUCKET = 64
+_ROWS_PER_BUCKET = 512
 _MOST_BUCKETS = 4096
 _ROWS_AT_A_TIME = 200_000
 KEPT = 1000
@@ -331,6 +331,6 @@ def differing_copies(answers: Mapping[Side, Sequence[Any]]) -> Iterator[Differen
 
 
 def _buckets(size: int) -> int:
-    """A power of two, so that a bucket has a few dozen rows of about 100 bytes."""
+    """A power of two, so that a bucket has some hundred rows of about 100 bytes."""
     wanted = size // 100 // _ROWS_PER_BUCKET
     return min(_MOST_BUCKETS, 1 << max(0, wanted.bit_length() - 1))
