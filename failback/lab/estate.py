@@ -214,6 +214,7 @@ class LabEstate:
             "admin_dsn": database.admin_dsn(DATABASE),
             "product_dsn": self._product_dsn(self.spec.ports[f"{side.value}_database"]),
             "product_url": self.products[side].url,
+            "programs": str(database.programs),
         }
 
     @property

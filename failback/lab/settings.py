@@ -114,6 +114,10 @@ def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]
         },
         "notifications": {"operators": {"kind": "log"}},
         "audit": {"file": str(folder / "audit.sqlite3")},
+        "backup": {
+            "folder": str(folder / "backups"),
+            "pg_bin": facts["source"]["programs"],
+        },
         "post_mortems": {"directory": str(folder / "post-mortems")},
         "telemetry": {"metrics_address": "127.0.0.1:0"},
         "certificates": {

@@ -1,10 +1,13 @@
 """Backups of a real server: taken in one moment, proved on servers of their own, and refused."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -81,19 +84,28 @@ def test_take_when_rows_change_meanwhile_then_dump_and_digests_are_of_one_moment
     origin: DatabasePair, write: Write, tmp_path: Path
 ) -> None:
     backups = opened(write(tmp_path))
-    added: list[int] = []
+    busy, over = threading.Event(), threading.Event()
 
-    def write_more(_: str) -> None:
+    def write_on() -> int:
         with psycopg.connect(origin.source_admin_dsn, autocommit=True) as session:
-            added.append(len(added) + 2)
-            session.execute('INSERT INTO public."Odd name.x" VALUES (%s, %s)', [added[-1], "b"])
+            for number in itertools.count(2):
+                session.execute('INSERT INTO public."Odd name.x" VALUES (%s, %s)', [number, "b"])
+                busy.set()
+                if over.is_set():
+                    return number
+        raise AssertionError
 
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write_on)
+        try:
+            assert busy.wait(10.0)
+            manifest = backups.take()
+        finally:
+            over.set()
+            written = writer.result()
     try:
-        # Told before the snapshot and after the dump: the second row is not in it.
-        manifest = backups.take(write_more)
-        assert len(added) >= 2
         rows = {one.table: one.rows for one in manifest.tables}
-        assert rows["public.Odd name.x"] == 2
+        assert 2 <= rows["public.Odd name.x"] < written
         assert backups.prove().proven
     finally:
         with psycopg.connect(origin.source_admin_dsn, autocommit=True) as session:
