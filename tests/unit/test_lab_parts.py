@@ -250,7 +250,7 @@ def test_state_when_its_supervisor_is_gone_is_not_up(tmp_path: Path) -> None:
 
 
 def lab_facts() -> dict[str, Any]:
-    side = {"dsn": "postgresql://u:p@127.0.0.1:1/db"}
+    side = {"dsn": "postgresql://u:p@127.0.0.1:1/db", "programs": "/opt/pg/bin"}
     return {
         "name": "lab",
         "source": side,
