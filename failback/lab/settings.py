@@ -116,7 +116,8 @@ def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]
         "audit": {"file": str(folder / "audit.sqlite3")},
         "backup": {
             "folder": str(folder / "backups"),
-            "pg_bin": facts["source"]["programs"],
+            # Left out, the programs are looked for where everybody's are, as in a container.
+            "pg_bin": facts["source"].get("programs"),
         },
         "post_mortems": {"directory": str(folder / "post-mortems")},
         "telemetry": {"metrics_address": "127.0.0.1:0"},
