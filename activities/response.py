@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
@@ -19,6 +19,7 @@ from failback.models.decision import (
     GatherEvidenceRequest,
     MetricEvidence,
     Rule,
+    RuleVerdict,
 )
 from failback.models.responses import (
     AssessRequest,
@@ -107,6 +108,7 @@ class ResponseActivities:
             if assessment.level
             else None,
             search_attributes=settings.search_attributes,
+            due_at=_due_at(assessment),
         )
 
     @activity.defn
@@ -163,6 +165,16 @@ class ResponseActivities:
         if all(source.weight == 0 and target.weight > 0 for source, target in weights):
             return Side.TARGET
         return None
+
+
+def _due_at(assessment: Assessment) -> datetime | None:
+    """When the first rule whose threshold is passed will have lasted for as long as it asks."""
+    due = [
+        reading.since + timedelta(seconds=reading.rule.sustained_seconds)
+        for reading in assessment.readings
+        if reading.since is not None and reading.verdict is not RuleVerdict.FIRED
+    ]
+    return min(due, default=None)
 
 
 def _noted(assessment: Assessment) -> Assessment:

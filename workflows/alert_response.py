@@ -49,6 +49,8 @@ from workflows.telling import tell
 _ASSESS_SECONDS = 5.0
 _DOUBT_SECONDS = 3600.0
 """Where no alert fires any more and evidence is missing, it is looked for so long."""
+_SAMPLED = timedelta(seconds=0.3)
+"""After a threshold's time is up, its last sample is there."""
 _SHOWN = 100
 _FRESH_AT_ONCE = 500
 """New alerts that one round records; more of them wait for the next one."""
@@ -75,6 +77,7 @@ class AlertResponse:
         self._records = Records(request.estate)
         self._fresh, self._state.fresh = self._state.fresh, []
         self._due = request.state is not None
+        self._due_at: datetime | None = None
         self._aside: list[asyncio.Task[None]] = []
         self._investigations = Investigations(
             request.estate, self._state, self._records, self._start_aside
@@ -166,6 +169,10 @@ class AlertResponse:
         wait = None
         if self._unsettled() and self._state.policy is not None:
             wait = timedelta(seconds=self._state.policy.evaluate_seconds)
+            if self._due_at is not None:
+                # An alert may come before what it tells of has lasted long enough.
+                soon = self._due_at + _SAMPLED - workflow.now()
+                wait = soon if timedelta(0) < soon < wait else wait
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._due or bool(self._fresh),
@@ -211,6 +218,7 @@ class AlertResponse:
         """Act on one decision, and remember what was done."""
         state, survey, now = self._state, situation.survey, workflow.now()
         state.policy = situation.policy
+        self._due_at = situation.due_at
         within = timedelta(seconds=situation.policy.automatic_within_seconds)
         state.automatic = [started for started in state.automatic if started > now - within]
         if state.handling is not None and not survey.running and survey.rollback_id:

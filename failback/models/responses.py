@@ -74,6 +74,8 @@ class Situation(Payload):
     plan: RollbackPlan | None = None
     """Of the assessment's level; None where it starts no rollback."""
     search_attributes: bool = False
+    due_at: datetime | None = None
+    """When the first threshold that is passed now will have been passed for long enough."""
 
 
 class ActionKind(StrEnum):
