@@ -15,7 +15,7 @@ from psycopg import sql
 
 from failback.errors import SlotBusyError, SlotLostError, UnreachableError
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.copying import copied_out
+from failback.reverse_sync.copying import copied_out, without_frame
 from failback.reverse_sync.netting import Netting
 from failback.reverse_sync.pgoutput import (
     Changes,
@@ -27,8 +27,6 @@ from failback.reverse_sync.pgoutput import (
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.statements import statement
 
-_COPY_HEADER = 19
-_TRAILER_BYTES = 2
 _FIELD_START = 6  # number of fields, length of the only one
 _BUSY_SECONDS = 2.0
 
@@ -298,23 +296,6 @@ def _messages(rows: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
     """The only field of each row."""
     for block in rows:
         yield [row[_FIELD_START:] for row in block]
-
-
-def without_frame(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
-    """Rows of a binary COPY without the header before the first and the trailer after the last."""
-    first = True
-    for block in blocks:
-        rows = block
-        if first:
-            rows[0] = rows[0][_COPY_HEADER:]
-            first = False
-        if len(rows[-1]) <= _TRAILER_BYTES:
-            rows = rows[:-1]
-        if rows and not rows[0]:
-            # The header came by itself.
-            rows = rows[1:]
-        if rows:
-            yield rows
 
 
 def _wait_or_give_up(slot: str, deadline: float, error: psycopg.Error) -> None:

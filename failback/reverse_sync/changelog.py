@@ -16,7 +16,7 @@ from psycopg import sql
 from failback.errors import SlotLostError
 from failback.reverse_sync.capture import ARM_AGAIN
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.copying import copied_out
+from failback.reverse_sync.copying import copied_out, without_frame
 from failback.reverse_sync.key_set import KeySet
 from failback.reverse_sync.pgoutput import Changes, Keys, Relation, Snapshot
 from failback.reverse_sync.position import StreamPosition
@@ -27,8 +27,6 @@ NAME = "changelog"
 NOTHING = "1:1:"
 """A snapshot that sees no row of the changelog."""
 
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
-_HEADER = 19
 _COUNT = struct.Struct("!h")
 _LENGTH = struct.Struct("!i")
 
@@ -202,24 +200,18 @@ def _keys(
     )
     kind = b"b" if binary else b"t"
     values = KeySet()
-    for block in copied_out(connection, query):
-        values.update(key for row in block if (key := _key(row, kind)) is not None)
+    for block in without_frame(copied_out(connection, query)):
+        values.update(_key(row, kind) for row in block)
         values.bound()
     return Keys(relation, relation.columns, values)
 
 
-def _key(row: bytes, kind: bytes) -> bytes | None:
-    """One row of a binary COPY as a stream would write its values; None for the trailer."""
-    start = _HEADER if row.startswith(_SIGNATURE) else 0
-    if len(row) < start + _COUNT.size:
-        return None
-    (count,) = _COUNT.unpack_from(row, start)
-    if count < 0:
-        return None
-    offset = start + _COUNT.size
+def _key(row: bytes, kind: bytes) -> bytes:
+    """One row of a binary COPY as a stream would write its values."""
+    (count,) = _COUNT.unpack_from(row)
     if count == 1:
-        return kind + row[offset:]
-    return b"".join(kind + value for value in _fields(row, offset, count))
+        return kind + row[_COUNT.size :]
+    return b"".join(kind + value for value in _fields(row, _COUNT.size, count))
 
 
 def _fields(row: bytes, offset: int, count: int) -> Iterator[bytes]:

@@ -14,6 +14,8 @@ from psycopg.errors import error_from_result
 from failback.reverse_sync.connections import Connection
 
 _BLOCK_BYTES = 256 * 1024
+_COPY_HEADER = 19
+_TRAILER_BYTES = 2
 
 
 def copied_out(connection: Connection, query: sql.Composed) -> Iterator[list[bytes]]:
@@ -43,6 +45,23 @@ def copied_out(connection: Connection, query: sql.Composed) -> Iterator[list[byt
     _expect(connection, pq.ExecStatus.COMMAND_OK)
     while _result(pgconn) is not None:
         pass
+
+
+def without_frame(blocks: Iterator[list[bytes]]) -> Iterator[list[bytes]]:
+    """Rows of a binary COPY without the header before the first and the trailer after the last."""
+    first = True
+    for block in blocks:
+        rows = block
+        if first:
+            rows[0] = rows[0][_COPY_HEADER:]
+            first = False
+        if len(rows[-1]) <= _TRAILER_BYTES:
+            rows = rows[:-1]
+        if rows and not rows[0]:
+            # The header came by itself.
+            rows = rows[1:]
+        if rows:
+            yield rows
 
 
 def send(connection: Connection, query: sql.Composed) -> None:

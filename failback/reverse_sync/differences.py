@@ -16,7 +16,15 @@ from typing import Any
 from psycopg import sql
 
 from failback.models.common import Side
-from failback.reverse_sync.digests import Comparison, Digest, Key, Range, RowHash
+from failback.reverse_sync.digests import (
+    Comparison,
+    Digest,
+    Key,
+    Range,
+    RowHash,
+    bucket_count,
+    digested,
+)
 from failback.reverse_sync.sessions import Snapshot
 
 # About half a second of hashing at 60 to 100 MB a second.
@@ -27,7 +35,6 @@ _MOST_CHUNKS = 4096
 _FEWEST_CHUNKS = 2
 _PAGE = 8192
 _ROWS_PER_BUCKET = 512
-_MOST_BUCKETS = 4096
 _ROWS_AT_A_TIME = 200_000
 KEPT = 1000
 _TICK_SECONDS = 1.0
@@ -208,7 +215,7 @@ class Comparer:
         for chunk in wanted if kept else ():
             findings.chunks[chunk] = {side: Digest() for side in Side}
         bytes_each = job.size // cut.count
-        buckets = _buckets(bytes_each)
+        buckets = bucket_count(bytes_each, _ROWS_PER_BUCKET)
         for first, last in spans(wanted, max(1, CHUNK_BYTES // max(1, bytes_each))):
             # A query that looks at one chunk need not tell which chunk a row is in.
             bounds = cut.bounds if last > first else ()
@@ -225,10 +232,7 @@ class Comparer:
         self, findings: Findings, span: "_Span", answers: dict[Side, list[Any]], *, kept: bool
     ) -> Iterator[_Pair]:
         """Add a span's digests up; where buckets differ, ask for their rows."""
-        by_code = {
-            side: {row[0]: Digest(row[1], int(row[2]), int(row[3])) for row in rows}
-            for side, rows in answers.items()
-        }
+        by_code = {side: digested(rows) for side, rows in answers.items()}
         for side, digests in by_code.items():
             findings.digests[side] = sum(digests.values(), findings.digests[side])
             for code, digest in digests.items() if kept else ():
@@ -328,9 +332,3 @@ def differing_copies(answers: Mapping[Side, Sequence[Any]]) -> Iterator[Differen
             yield Difference(
                 key, source=None if more > 0 else hashes, target=hashes if more > 0 else None
             )
-
-
-def _buckets(size: int) -> int:
-    """A power of two, so that a bucket has some hundred rows of about 100 bytes."""
-    wanted = size // 100 // _ROWS_PER_BUCKET
-    return min(_MOST_BUCKETS, 1 << max(0, wanted.bit_length() - 1))

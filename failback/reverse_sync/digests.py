@@ -7,11 +7,11 @@ is the count of rows and the sums of two differently seeded 64-bit hashes of the
 not depend on the order of rows, and those of ranges add up to that of their table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from psycopg import sql
 
@@ -39,6 +39,7 @@ _TEXTS = frozenset(["text", "varchar"])
 
 
 _SHOWN_CHARACTERS = 1000
+_MOST_BUCKETS = 4096
 
 RowHash = tuple[int, int]
 Key = tuple[str, ...]
@@ -242,6 +243,22 @@ class Comparison:
     def _range(self, within: Range) -> sql.Composed:
         columns = self.table.key_columns
         return in_range([column.identifier for column in columns], columns, within)
+
+
+def digested(rows: Iterable[Sequence[Any]]) -> dict[int, Digest]:
+    """What `Comparison.chunk` returned, by code."""
+    return {row[0]: Digest(row[1], int(row[2]), int(row[3])) for row in rows}
+
+
+def bucket_count(size: int, rows_each: int) -> int:
+    """A power of two, so that a bucket has about so many rows of about 100 bytes.
+
+    Args:
+        size: bytes of the rows that are parted.
+        rows_each: rows of a bucket.
+    """
+    wanted = size // 100 // rows_each
+    return min(_MOST_BUCKETS, 1 << max(0, wanted.bit_length() - 1))
 
 
 def in_range(

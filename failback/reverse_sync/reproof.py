@@ -19,7 +19,14 @@ from failback.models.common import Side
 from failback.reverse_sync.apply import Pulse
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.differences import CHUNK_BYTES, differing
-from failback.reverse_sync.digests import Comparison, Digest, Range, agreed_form, compared
+from failback.reverse_sync.digests import (
+    Comparison,
+    Range,
+    agreed_form,
+    bucket_count,
+    compared,
+    digested,
+)
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.matching import TablePair
 from failback.reverse_sync.pgoutput import Keys, Relation
@@ -28,7 +35,6 @@ from failback.reverse_sync.statements import statement
 _SAMPLED_PAGES = 20
 _PAGE = 8192
 _ROWS_PER_BUCKET = 64
-_MOST_BUCKETS = 4096
 _BUCKETS_AT_A_TIME = 512
 
 
@@ -104,7 +110,7 @@ class Reproof:
         keys = Keys(_relation(pair), ())
         if not hopeless:
             source, target = self._both(comparison.chunk(Range(), 1), executor)
-            if _digests(source) == _digests(target):
+            if digested(source) == digested(target):
                 return Unlike(pair, keys)
         return Unlike(pair, None)
 
@@ -115,10 +121,10 @@ class Reproof:
         found = Keys(_relation(pair), names)
         size = self._size(pair)
         ranges = self._ranges(comparison, size)
-        buckets = _buckets(size // len(ranges))
+        buckets = bucket_count(size // len(ranges), _ROWS_PER_BUCKET)
         for within in ranges:
             self._pulse()
-            ours, theirs = map(_digests, self._both(comparison.chunk(within, buckets), executor))
+            ours, theirs = map(digested, self._both(comparison.chunk(within, buckets), executor))
             unlike = sorted(
                 code for code in ours.keys() | theirs.keys() if ours.get(code) != theirs.get(code)
             )
@@ -187,13 +193,3 @@ def _key(values: Sequence[str]) -> bytes:
     """A key in text form, as a stream would write its values."""
     written = [value.encode() for value in values]
     return b"".join(b"t" + len(value).to_bytes(4) + value for value in written)
-
-
-def _digests(rows: Iterable[Sequence[Any]]) -> dict[int, Digest]:
-    return {row[0]: Digest(row[1], int(row[2]), int(row[3])) for row in rows}
-
-
-def _buckets(size: int) -> int:
-    """A power of two, so that a bucket has a few dozen rows of about 100 bytes."""
-    wanted = size // 100 // _ROWS_PER_BUCKET
-    return min(_MOST_BUCKETS, 1 << max(0, wanted.bit_length() - 1))

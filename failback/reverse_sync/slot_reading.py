@@ -59,8 +59,6 @@ def read(
             changes = _peek(lane, held, horizon, messages, netting, binary=binary)
             if netting.order_matters:
                 break
-            if limit is None or messages is None:
-                return changes, messages
             further = _further(changes, limit, messages, horizon)
             if further == messages:
                 return changes, messages
@@ -90,11 +88,15 @@ def _peek(
     )
 
 
-def _further(changes: Changes, limit: int, messages: int, horizon: Horizon) -> int:
+def _further(
+    changes: Changes, limit: int | None, messages: int | None, horizon: Horizon
+) -> int | None:
     """How far to read instead, where the reading stopped early and found the same keys often.
 
     A good deal further, because what was read is read again each time.
     """
+    if limit is None or messages is None:
+        return None
     keys = sum(len(each.values) for each in changes.keys)
     stopped = changes.messages >= messages and changes.end < horizon.lsn
     if not stopped or keys * _REPEATED > min(messages, limit):
