@@ -131,13 +131,16 @@ def decision_behind(lab: LabRun) -> dict[str, Any]:
     body = decision["body"]
     assert (body["decision"], body["level"]) == ("IMMEDIATE_ROLLBACK", 1)
     assert (body["basis"], body["mode"]) == ("metrics", "automatic")
-    alert = next(
-        one
-        for one in entries(lab, "alert")
-        if (one["body"]["name"], one["body"]["status"]) == ("ErrorRateCritical", "firing")
+    led = next(
+        one["body"]["alerts"]
+        for one in entries(lab, "rollback")
+        if one["body"]["event"] == "alerts_started"
     )
-    assert alert["who"] == "alertmanager"
-    assert datetime.fromisoformat(alert["at"]) <= datetime.fromisoformat(decision["at"])
+    behind = [one for one in entries(lab, "alert") if one["subject"] in led]
+    assert len(behind) == len(led) > 0
+    for alert in behind:
+        assert (alert["who"], alert["body"]["status"]) == ("alertmanager", "firing")
+        assert datetime.fromisoformat(alert["at"]) <= datetime.fromisoformat(decision["at"])
     return decision
 
 

@@ -1,6 +1,7 @@
 """Real servers that the contract suites run on."""
 
 import signal
+import socket
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -140,12 +141,16 @@ class Haproxy:
         log = self.directory / "haproxy.log"
         process = spawn([get_haproxy_binary(), "-db", "-f", config], log=log)
         try:
-            socket = self.directory / "admin.sock"
-            assert wait_until(lambda: socket.exists() or process.poll() is not None, 10)
+            assert wait_until(lambda: self.answers() or process.poll() is not None, 10)
             assert process.poll() is None, tail(log)
             yield self
         finally:
             end(process, (signal.SIGTERM, 5.0))
+
+    def answers(self) -> bool:
+        """Whether it listens: the socket's file is there a moment before that."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(str(self.directory / "admin.sock")) == 0
 
 
 KNOT_CONFIG = """
