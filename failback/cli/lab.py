@@ -55,6 +55,13 @@ def up(
             show_default=False,
         ),
     ] = None,
+    system: Annotated[
+        bool,
+        typer.Option(
+            "--system/--no-system",
+            help="Run what levels 3 and 4 take back, too: objects, functions, a standby.",
+        ),
+    ] = True,
     mode: Annotated[
         Mode, typer.Option(help="How far failback may go by itself when an alert comes.")
     ] = Mode.AUTOMATIC,
@@ -68,7 +75,13 @@ def up(
     output = _output(ctx, as_json)
     watched = worker if detection is None else detection
     state, was_up = control.up(
-        directory, name=name, dns=dns.value, worker=worker, detection=watched, mode=mode
+        directory,
+        name=name,
+        dns=dns.value,
+        worker=worker,
+        detection=watched,
+        system=system,
+        mode=mode,
     )
     if was_up:
         output.note(f"The lab in {directory} is up already.")

@@ -33,6 +33,7 @@ def up(
     dns: NameServerKind = "auto",
     worker: bool = False,
     detection: bool = False,
+    system: bool = False,
     mode: Mode = Mode.AUTOMATIC,
 ) -> tuple[LabState, bool]:
     """Start the lab in a folder, a new one or the one that was there, and wait until it is up.
@@ -43,6 +44,7 @@ def up(
         dns: which name server a new lab gets.
         worker: whether a worker belongs to it.
         detection: whether something watches the product, and a gateway takes its alerts.
+        system: whether objects, functions, platform APIs and a standby belong to it.
         mode: how far failback may go by itself when an alert comes.
 
     Returns:
@@ -74,7 +76,7 @@ def up(
             )
         _end_remains(state)
         spec = _spec(folder, name, dns)
-        chosen = {"worker": worker, "detection": detection, "mode": mode}
+        chosen = {"worker": worker, "detection": detection, "system": system, "mode": mode}
         write_spec(spec_file(folder), spec.model_copy(update=chosen))
         return _started(folder), False
 

@@ -26,6 +26,8 @@ from failback.lab.product import schema
 from failback.lab.programs import ProductServer, WorkerProcess
 from failback.lab.settings import SIGNING_KEY, write_settings
 from failback.lab.spec import DATABASE, LabSpec
+from failback.lab.system import NOT_ASKED_FOR as NO_SYSTEM
+from failback.lab.system import SystemParts
 from failback.lab.temporal import TemporalServer
 from failback.models.common import Side
 
@@ -58,6 +60,7 @@ class LabEstate:
             )
             for side in Side
         }
+        self.system = SystemParts(self.folder, spec) if spec.system else None
         self.products = {
             side: ProductServer(
                 side,
@@ -65,6 +68,7 @@ class LabEstate:
                 dsn=self._product_dsn(ports[f"{side.value}_database"]),
                 files=self.folder / "files" / side.value,
                 secrets=spec.secrets,
+                more=self.system.product_environment(side) if self.system else {},
                 log=logs / f"{side.value}-product.log",
             )
             for side in Side
@@ -98,6 +102,8 @@ class LabEstate:
         if self.worker is not None:
             yield self.worker
         yield from (self.balancer, *self.products.values(), self.names, self.temporal)
+        if self.system is not None:
+            yield from self.system.parts()
         yield from self.databases.values()
 
     def part(self, name: str) -> Part:
@@ -114,7 +120,8 @@ class LabEstate:
             LabError: a part did not start; the text names it and ends with its log.
         """
         watching = tuple(self.alerting.parts()) if self.alerting is not None else ()
-        for part in (self.temporal, self.names, *self.databases.values()):
+        around = tuple(self.system.parts()) if self.system is not None else ()
+        for part in (self.temporal, self.names, *self.databases.values(), *around):
             part.launch()
             yield part
         # They read the configuration, which names a password that a new database has made.
@@ -122,6 +129,10 @@ class LabEstate:
         for part in watching:
             part.launch()
             yield part
+        for part in around:
+            part.wait_ready()
+        if self.system is not None:
+            self.system.prepare()
         for side, database in self.databases.items():
             database.wait_ready()
             self._fill(side, database)
@@ -151,6 +162,7 @@ class LabEstate:
         stages: tuple[Iterable[Part], ...] = (
             asking,
             (*self.products.values(), self.temporal),
+            tuple(self.system.parts()) if self.system is not None else (),
             self.databases.values(),
         )
         for parts in stages:
@@ -196,6 +208,7 @@ class LabEstate:
                 "key_file": str(self._key_file),
             },
             "product": {"anon_key": secrets["anon_key"], "service_key": secrets["service_key"]},
+            "system": self.system.facts() if self.system else {"off": {"system": NO_SYSTEM}},
             **self._alerting_facts(),
         }
 
@@ -243,4 +256,5 @@ class LabEstate:
         write_private(self._key_file, f"hmac-sha256:{KEY_NAME}:{secret}\n")
         if not (self.folder / SIGNING_KEY).exists():
             generate(self.folder / SIGNING_KEY)
-        write_settings(self.config, self.facts(), self.spec.secrets)
+        sections = self.system.sections() if self.system is not None else {}
+        write_settings(self.config, self.facts(), self.spec.secrets, sections)

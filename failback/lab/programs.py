@@ -20,6 +20,7 @@ class ProductServer(Part):
         dsn: its own database, as the role that it writes as.
         files: the folder of its stored objects.
         secrets: `jwt_secret`, `anon_key` and `service_key`, the same on both sides.
+        more: environment variables of the lab's further parts.
         log: the file for its output.
     """
 
@@ -31,6 +32,7 @@ class ProductServer(Part):
         dsn: str,
         files: Path,
         secrets: Mapping[str, str],
+        more: Mapping[str, str],
         log: Path,
     ) -> None:
         super().__init__(f"{side.value}-product", log)
@@ -40,6 +42,7 @@ class ProductServer(Part):
         self._dsn = dsn
         self._files = files
         self._secrets = secrets
+        self._more = more
 
     def prepare(self) -> None:
         """Make the folder of its stored objects."""
@@ -58,6 +61,7 @@ class ProductServer(Part):
         return {
             **super().environment(),
             **environment.written({**self._secrets, "dsn": self._dsn}),
+            **self._more,
         }
 
     def is_ready(self) -> bool:

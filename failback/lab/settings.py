@@ -43,15 +43,21 @@ SIGNING_KEY = "certificates.key"
 """The key that the lab's certificates are signed with, in the lab's folder."""
 
 
-def write_settings(path: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
+def write_settings(
+    path: Path,
+    facts: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    sections: Mapping[str, Any] | None = None,
+) -> None:
     """Write the configuration file for its owner alone.
 
     Args:
         path: the file.
         facts: the lab's endpoints, as `failback lab status --json` prints them.
         secrets: the lab's secrets by name.
+        sections: what the lab's own parts add; a section of theirs replaces the usual one.
     """
-    document, header = _document(path.parent, facts, secrets), _HEADER
+    document, header = _document(path.parent, facts, secrets) | dict(sections or {}), _HEADER
     if "alerting" in facts:
         document |= alerting_sections(facts["alerting"], secrets)
         header += ALERTING_HEADER

@@ -46,6 +46,8 @@ class LabSpec(BaseModel):
     worker: bool = False
     detection: bool = False
     """Whether something watches the product, and a gateway takes its alerts."""
+    system: bool = False
+    """Whether objects, functions, platform APIs and a standby belong to it: levels 3 and 4."""
     mode: Mode = Mode.AUTOMATIC
     """How far failback may go by itself when an alert comes."""
     ports: dict[str, int]

@@ -26,7 +26,9 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabRun]:
 @contextmanager
 def _lab_in(folder: Path, call: Callable[..., Answer] = command) -> Iterator[LabRun]:
     folder.chmod(0o755)
-    answer = command("lab", "up", "--dir", str(folder / "lab"), "--json", seconds=150)
+    answer = command(
+        "lab", "up", "--dir", str(folder / "lab"), "--no-system", "--json", seconds=150
+    )
     assert answer.code == 0, answer
     run = LabRun(folder=folder, facts=answer.facts, call=call)
     try:
