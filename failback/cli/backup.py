@@ -118,6 +118,10 @@ def _write_taken(console: Console, taken: BackupManifest) -> None:
     heading(console, f"Backup {taken.id} was taken", Outcome.SUCCEEDED)
     fact(console, "of", f"{taken.side.value} database {taken.database} at {taken.position}")
     fact(console, "holds", f"{taken.rows:,} rows in {len(taken.tables)} tables")
+    if taken.applied_upto:
+        fact(console, "applied", f"the target's changes up to {taken.applied_upto}")
+    if taken.applied_except:
+        fact(console, "but for", ", ".join(taken.applied_except))
     fact(console, "size", f"{amount(taken.bytes, 'bytes')} in {len(taken.parts)} parts, read back")
     fact(console, "next", f"failback backup prove {taken.id}")
 
@@ -130,7 +134,7 @@ def _write_list(console: Console, found: BackupList) -> None:
         heading(console, f"{found.place}: {proven.id} is the newest proven backup")
     if found.backups:
         table = Table(box=None, padding=(0, 2))
-        for name in ("backup", "state", "size", "rows", "what is known"):
+        for name in ("backup", "state", "size", "rows", "applied up to", "what is known"):
             table.add_column(name, justify="right" if name in {"size", "rows"} else "left")
         for one in found.backups:
             table.add_row(
@@ -138,6 +142,7 @@ def _write_list(console: Console, found: BackupList) -> None:
                 Text(one.state.value, style=_STYLES[one.state]),
                 amount(one.bytes, "bytes") if one.ours else "",
                 f"{one.rows:,}" if one.ours else "",
+                one.applied_upto,
                 Text(_known(one)),
             )
         console.print(table)

@@ -67,6 +67,13 @@ class BackupManifest(Payload):
     """Of the server's log, read before the snapshot: replay from here misses nothing."""
     snapshot: str
     """`pg_current_snapshot()`: which of the transactions around the position are in the dump."""
+    applied_upto: str = ""
+    """Of the target's log: a backup of the source holds what the reverse sync had applied before
+    this position. Read in the dump's own snapshot. Empty where nothing is armed, where changes may
+    have been lost, where capture is not by a slot (a position is then only about right), and for a
+    backup of the target, whose own `position` it would be."""
+    applied_except: tuple[str, ...] = ()
+    """Armed tables of which that does not hold: they were stopped, or waited to be compared."""
     schema_fingerprint: str
     hash_probe: int
     """What this server hashes fixed values to; digests can be compared where it is the same."""
@@ -135,6 +142,8 @@ class BackupSummary(Payload):
     bytes: int = 0
     tables: int = 0
     rows: int = 0
+    applied_upto: str = ""
+    """See `BackupManifest.applied_upto`."""
     signed_by: str = ""
     """Fingerprint of the key; empty for an unsigned one. Checked where the estate has keys."""
     proven_at: datetime | None = None

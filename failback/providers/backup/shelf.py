@@ -196,6 +196,7 @@ class Shelf:
             bytes=found.manifest.bytes,
             tables=len(found.manifest.tables),
             rows=found.manifest.rows,
+            applied_upto=found.manifest.applied_upto,
             signed_by=found.signed_by,
             proven_at=proof.at if proof is not None and is_proven else None,
             proven_by=proof.by if proof is not None and is_proven else "",

@@ -24,6 +24,7 @@ from failback.providers.backup.programs import Programs
 from failback.providers.backup.shelf import ID_TIME, Shelf
 from failback.providers.backup.statements import statement
 from failback.reverse_sync.connections import Connection, Servers
+from failback.reverse_sync.direction import Direction
 
 _LOCK_WAIT_MILLISECONDS = 60_000
 _PIECE = 2**20
@@ -73,6 +74,8 @@ class _Snapshot:
     system_identifier: str
     visible: str
     taken_at: datetime
+    applied_upto: str
+    applied_except: tuple[str, ...]
 
 
 def take(shelf: Shelf, origin: Origin, work: Path, tell: Progress) -> BackupManifest:
@@ -112,6 +115,8 @@ def take(shelf: Shelf, origin: Origin, work: Path, tell: Progress) -> BackupMani
             system_identifier=snapshot.system_identifier,
             position=snapshot.server[3],
             snapshot=snapshot.visible,
+            applied_upto=snapshot.applied_upto,
+            applied_except=snapshot.applied_except,
             schema_fingerprint=content.schema_fingerprint,
             hash_probe=content.hash_probe,
             roles=tuple(snapshot.server[4]),
@@ -140,7 +145,20 @@ def _snapshot(origin: Origin) -> Iterator[_Snapshot]:
         server = session.execute(statement("server")).fetchall()[0]
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         exported, visible, at = session.execute(statement("snapshot")).fetchall()[0]
-        yield _Snapshot(exported, server, "" if row is None else str(row[0]), visible, at)
+        applied = _applied(session) if origin.side is Side.SOURCE else ("", ())
+        yield _Snapshot(exported, server, "" if row is None else str(row[0]), visible, at, *applied)
+
+
+def _applied(session: Connection) -> tuple[str, tuple[str, ...]]:
+    """How much of the target's changes this snapshot holds, and the tables that lack some.
+
+    Batches commit their position together with their rows, so that both are of one moment. The
+    dump itself may leave the schema out that holds it.
+    """
+    if session.execute("SELECT to_regclass('failback.stream')").fetchall()[0][0] is None:
+        return "", ()
+    row = session.execute(statement("applied"), {"stream": Direction().name}).fetchone()
+    return ("", ()) if row is None else (row[0], tuple(row[1]))
 
 
 def _refuse_older(programs: Programs, server: int) -> None:
