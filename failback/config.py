@@ -28,6 +28,7 @@ from failback.sections.metrics import MetricsConfig
 from failback.sections.people import ApprovalsConfig, LevelApprovalsConfig
 from failback.sections.post_mortems import PostMortemsConfig
 from failback.sections.proof import CertificatesConfig, TelemetryConfig
+from failback.sections.recovery import RecoveryConfig
 from failback.sections.routing import DnsConfig, TrafficConfig
 from failback.sections.servers import DatabaseConfig, DataConfig, TemporalConfig
 from failback.sections.storage import StorageConfig
@@ -67,6 +68,7 @@ class Estate(BaseSettings):
     decision: DecisionConfig = DecisionConfig()
     investigation: InvestigationConfig = InvestigationConfig()
     storage: StorageConfig | None = None
+    recovery: RecoveryConfig | None = None
 
     @field_validator("sync")
     @classmethod

@@ -216,3 +216,27 @@ class BackupContentError(BackupError):
 
 class BackupRuleError(BackupError):
     """The restored data break a business rule, or amcheck found damage."""
+
+
+class RecoveryError(FailbackError):
+    """Root of what keeps a disaster recovery from going on."""
+
+
+class NoProvenBackupError(RecoveryError):
+    """No backup is proven and can still be read, or this one is not."""
+
+
+class StandbyRefusedError(RecoveryError):
+    """The standby answers, and does not let what is needed be done there."""
+
+
+class RestoreFailedError(RecoveryError):
+    """A backup could not be restored beside what is damaged."""
+
+
+class RestoredDiffersError(RecoveryError):
+    """What was restored is not what the backup's manifest says."""
+
+
+class NothingRestoredError(RecoveryError):
+    """A step needs what a restore made, and it is not there."""
