@@ -32,6 +32,7 @@ from failback.models.traffic import (
     CheckResult,
     DnsRecord,
     NameAnswer,
+    ServerAddress,
     ServerWeight,
 )
 
@@ -87,6 +88,14 @@ class LoadBalancer(Protocol):
 
     async def shut_sessions(self, route: BackendRoute, side: Side) -> None:
         """End the established sessions of one side's server."""
+        ...
+
+    async def set_address(self, route: BackendRoute, side: Side, host: str, port: int) -> None:
+        """Send what one side's server gets elsewhere; established sessions stay where they are."""
+        ...
+
+    async def address(self, route: BackendRoute, side: Side) -> ServerAddress:
+        """Where the balancer sends what one side's server gets now."""
         ...
 
     async def aclose(self) -> None:

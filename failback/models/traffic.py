@@ -49,6 +49,15 @@ class ServerWeight(Payload):
     up: bool = True
 
 
+class ServerAddress(Payload):
+    """Where the balancer sends what one of its servers gets."""
+
+    backend: str
+    server: str
+    host: str
+    port: int
+
+
 class WeightsReport(Payload):
     """Weights read back after they were set."""
 

@@ -114,6 +114,36 @@ class TestLoadBalancerContract:
         pairs = await subject.balancer.read_all_weights(ROUTES)
         assert [[weight.weight for weight in pair] for pair in pairs] == [[100, 0], [100, 0]]
 
+    async def test_address_when_set_then_read_back_and_others_stay(self, subject: Subject) -> None:
+        before = await subject.balancer.address(WIRE, Side.SOURCE)
+        other = await subject.balancer.address(WIRE, Side.TARGET)
+        await subject.balancer.set_address(WIRE, Side.SOURCE, "127.0.0.2", other.port)
+        # A second time changes nothing, and is no failure.
+        await subject.balancer.set_address(WIRE, Side.SOURCE, "127.0.0.2", other.port)
+        after = await subject.balancer.address(WIRE, Side.SOURCE)
+        assert (before.backend, before.server, before.host) == ("database", "source", "127.0.0.1")
+        assert (after.host, after.port) == ("127.0.0.2", other.port)
+        assert await subject.balancer.address(WIRE, Side.TARGET) == other
+        assert (await subject.balancer.address(API, Side.SOURCE)).host == "127.0.0.1"
+        assert [one.weight for one in await subject.balancer.read_weights(WIRE)] == [0, 100]
+
+    async def test_address_when_it_is_none_then_refused_and_kept(self, subject: Subject) -> None:
+        before = await subject.balancer.address(WIRE, Side.SOURCE)
+        with pytest.raises(BalancerError):
+            await subject.balancer.set_address(WIRE, Side.SOURCE, "127.0.0.1", 70_000)
+        assert await subject.balancer.address(WIRE, Side.SOURCE) == before
+
+    @pytest.mark.parametrize(
+        "route", [BackendRoute(backend="absent"), BackendRoute(backend="rest", source="absent")]
+    )
+    async def test_address_when_the_server_is_unknown_then_refused(
+        self, subject: Subject, route: BackendRoute
+    ) -> None:
+        with pytest.raises(BalancerError, match=r"absent|No such"):
+            await subject.balancer.address(route, Side.SOURCE)
+        with pytest.raises(BalancerError, match=r"absent|No such"):
+            await subject.balancer.set_address(route, Side.SOURCE, "127.0.0.1", 5432)
+
     async def test_weights_when_many_backends_are_read_then_answered_in_order(
         self, subject: Subject
     ) -> None:

@@ -5,12 +5,19 @@ from collections.abc import Callable, Sequence
 
 from failback.errors import BalancerError
 from failback.models.common import Service, Side
-from failback.models.traffic import BackendRoute, DnsRecord, NameAnswer, ServerWeight
+from failback.models.traffic import (
+    BackendRoute,
+    DnsRecord,
+    NameAnswer,
+    ServerAddress,
+    ServerWeight,
+)
 from failback.ports import DnsProvider, LoadBalancer
 from failback.providers.dns.names import NO_ALIAS, NO_NAME, absolute
 from failback.providers.dry_run.journal import DryRunJournal
 
 _WEIGHTS = frozenset(range(257))
+_PORTS = range(1, 65_536)
 
 
 class DryRunLoadBalancer:
@@ -39,6 +46,7 @@ class DryRunLoadBalancer:
         self._clock = clock
         self._weights: dict[str, tuple[int, int]] = {}
         self._doors: dict[Service, float] = {}
+        self._addresses: dict[tuple[str, str], ServerAddress] = {}
         self._opened: set[Service] = set()
         self._holds = holds
         self._held = False
@@ -109,6 +117,25 @@ class DryRunLoadBalancer:
         """See `LoadBalancer.shut_sessions`."""
         await self._real.in_flight(route, side)  # Raises where there is no such server.
         self._journal.would(f"end the sessions of {route.backend}/{route.server(side)}")
+
+    async def set_address(self, route: BackendRoute, side: Side, host: str, port: int) -> None:
+        """See `LoadBalancer.set_address`."""
+        was = await self.address(route, side)
+        if not host or port not in _PORTS:
+            raise BalancerError(
+                f"{host}:{port} is no address.", "An address is an IP address and a port."
+            )
+        self._journal.would(
+            f"send what {was.backend}/{was.server} gets to {host}:{port}"
+            f" instead of {was.host}:{was.port}"
+        )
+        moved = was.model_copy(update={"host": host, "port": port})
+        self._addresses[was.backend, was.server] = moved
+
+    async def address(self, route: BackendRoute, side: Side) -> ServerAddress:
+        """See `LoadBalancer.address`."""
+        seen = await self._real.address(route, side)
+        return self._addresses.get((seen.backend, seen.server), seen)
 
     async def aclose(self) -> None:
         """See `LoadBalancer.aclose`."""

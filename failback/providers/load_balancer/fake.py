@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from failback.errors import BalancerError
 from failback.models.common import Service, Side
-from failback.models.traffic import BackendRoute, ServerWeight
+from failback.models.traffic import BackendRoute, ServerAddress, ServerWeight
 from failback.providers.faults import Call, Faults
 
 MAXIMUM_WEIGHT = 256
+_HIGHEST_PORT = 65_535
 
 
 class FakeLoadBalancer(Faults):
@@ -36,6 +37,7 @@ class FakeLoadBalancer(Faults):
         self._in_flight: dict[tuple[str, str], int] = {}
         self._down: set[tuple[str, str]] = set()
         self._doors: dict[Service, float] = {}
+        self._addresses: dict[tuple[str, str], tuple[str, int]] = {}
         self.shut: list[tuple[str, str]] = []
         """(backend, server) of every `shut_sessions`."""
         for route in routes:
@@ -121,6 +123,24 @@ class FakeLoadBalancer(Faults):
         server = self._server(route, side)
         self.shut.append(server)
         self._in_flight[server] = 0
+
+    async def set_address(self, route: BackendRoute, side: Side, host: str, port: int) -> None:
+        """See `LoadBalancer.set_address`."""
+        await self._called("set_address", route, side, host, port)
+        server = self._server(route, side)
+        if not host or not 1 <= port <= _HIGHEST_PORT:
+            raise BalancerError(
+                f"{host}:{port} is no address.", "An address is an IP address and a port."
+            )
+        self._addresses[server] = (host, port)
+
+    async def address(self, route: BackendRoute, side: Side) -> ServerAddress:
+        """See `LoadBalancer.address`; each server has a port of its own at first."""
+        await self._called("address", route, side)
+        server = self._server(route, side)
+        first = ("127.0.0.1", 10_001 + list(self._weights).index(server))
+        host, port = self._addresses.get(server, first)
+        return ServerAddress(backend=server[0], server=server[1], host=host, port=port)
 
     async def aclose(self) -> None:
         """See `LoadBalancer.aclose`."""

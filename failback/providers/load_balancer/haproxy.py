@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from failback.errors import BalancerError
 from failback.models.common import Service, Side
-from failback.models.traffic import BackendRoute, ServerWeight
+from failback.models.traffic import BackendRoute, ServerAddress, ServerWeight
 from failback.providers.load_balancer.runtime_api import (
     NO_ENTRY,
     Command,
@@ -21,6 +21,9 @@ OPEN = "open"
 """What the map of doors says for a service whose requests pass."""
 
 _NOT_SERVING = ("DOWN", "MAINT", "NOLB")
+_SAME_ADDRESS = "no need to change"
+_NEW_ADDRESS = " changed from "
+_PORTS = range(1, 65_536)
 Row = dict[str, str]
 
 
@@ -125,6 +128,45 @@ class HaproxyLoadBalancer:
         server = _server(route, side)
         await self._run_silent(
             [Command(f"shutdown sessions server {server}", f"end the sessions of {server}")]
+        )
+
+    async def set_address(self, route: BackendRoute, side: Side, host: str, port: int) -> None:
+        """See `LoadBalancer.set_address`. The host is an IP address.
+
+        A health check without a port of its own follows.
+        """
+        if port not in _PORTS:
+            # HAProxy takes a larger number without a word.
+            raise BalancerError(
+                f"{host}:{port} is no address.", "An address is an IP address and a port."
+            )
+        command = Command(
+            f"set server {_server(route, side)} addr {word(host)} port {port}",
+            f"send what {_server(route, side)} gets to {host}:{port}",
+        )
+        (answer,) = await self._api.run([command])
+        # A success is told in words; what was refused is told in others.
+        if answer.startswith(_SAME_ADDRESS) or _NEW_ADDRESS in answer:
+            return
+        raise refusal(command, answer)
+
+    async def address(self, route: BackendRoute, side: Side) -> ServerAddress:
+        """See `LoadBalancer.address`."""
+        command = Command(
+            f"show servers state {word(route.backend)}", f"show backend {route.backend}"
+        )
+        (answer,) = await self._api.run([command])
+        # A version, a line of titles, then a line a server.
+        _, _, table = answer.partition("\n# ")
+        rows = {row["srv_name"]: row for row in csv.DictReader(table.splitlines(), delimiter=" ")}
+        if not rows:
+            raise refusal(command, answer)
+        row = _row(route, side, rows)
+        return ServerAddress(
+            backend=route.backend,
+            server=route.server(side),
+            host=row["srv_addr"],
+            port=int(row["srv_port"]),
         )
 
     async def aclose(self) -> None:
