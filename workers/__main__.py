@@ -18,7 +18,7 @@ def main() -> int:
     arguments = parser.parse_args()
     configure_logging()
     try:
-        asyncio.run(run_worker(load(arguments.config)))
+        asyncio.run(run_worker(load(arguments.config), arguments.config))
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2

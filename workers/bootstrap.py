@@ -8,11 +8,13 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 from temporalio.client import Client
 
 from activities.response import ResponseSettings
 from failback.config import Estate
+from failback.providers.backup import open_backups
 from failback.providers.checks.availability import AvailabilityProber
 from failback.providers.compose import Ports, compose
 from failback.providers.evidence import FileEvidence
@@ -30,8 +32,15 @@ from workers.response import response_settings
 logger = logging.getLogger("failback.worker")
 
 
-async def run_worker(estate: Estate, *, stop: asyncio.Event | None = None) -> None:
+async def run_worker(
+    estate: Estate, path: Path | None = None, *, stop: asyncio.Event | None = None
+) -> None:
     """Serve an estate until SIGTERM, SIGINT or `stop`.
+
+    Args:
+        estate: whose worker it is.
+        path: its configuration file, for backups to carry.
+        stop: ends it when it is set.
 
     Raises:
         UnreachableError: Temporal does not answer.
@@ -47,23 +56,29 @@ async def run_worker(estate: Estate, *, stop: asyncio.Event | None = None) -> No
         )
         search_attributes = await ensure_search_attributes(client)
         response = response_settings(estate, search_attributes=search_attributes)
-        await _serve(client, estate, response, stopping)
+        await _serve(client, estate, path, response, stopping)
     finally:
         telemetry.close()
 
 
 async def _serve(
-    client: Client, estate: Estate, response: ResponseSettings, stopping: asyncio.Event
+    client: Client,
+    estate: Estate,
+    path: Path | None,
+    response: ResponseSettings,
+    stopping: asyncio.Event,
 ) -> None:
     """Compose the real ports, and run the worker on them."""
     ports = compose(estate)
     settings = SyncSettings.of(estate)
     engine, catch_up = ReverseSync(settings), CatchUp(settings)
+    backups = None if estate.backup is None else open_backups(estate, path)
     known = replace(
         worker_ports(estate, ports, engine),
         response=response,
         catch_up=catch_up,
         registry=TemporalRegistry(client, estate.estate),
+        backups=backups,
     )
     with ThreadPoolExecutor(THREADS, thread_name_prefix="activity") as threads:
         worker = build_worker(client, estate.temporal.task_queue, known, threads)
@@ -79,6 +94,8 @@ async def _serve(
         finally:
             engine.close()
             catch_up.close()
+            if backups is not None:
+                backups.close()
             await ports.aclose()
 
 

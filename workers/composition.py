@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.audit import AuditActivities
+from activities.backups import BackupActivities
 from activities.catch_up import CatchUpActivities
 from activities.database import DatabaseActivities
 from activities.dns import DnsActivities
@@ -20,6 +21,7 @@ from activities.post_mortem import PostMortemActivities, PostMortemWriter
 from activities.response import Gather, ResponseActivities, ResponseSettings
 from activities.traffic import TrafficActivities
 from activities.verification import ProbeFactory, VerificationActivities
+from failback.backup_ports import Backups
 from failback.catch_up_ports import CatchUpEngine
 from failback.ports import (
     AuditLog,
@@ -34,6 +36,7 @@ from failback.ports import (
     ServiceChecks,
 )
 from workflows.alert_response import AlertResponse
+from workflows.backup_proof import BackupProof
 from workflows.data_sync_rollback import DataSyncRollback
 from workflows.notification import Notification
 from workflows.post_mortem import PostMortem
@@ -55,6 +58,7 @@ WORKFLOWS: Sequence[type] = (
     Notification,
     PostMortem,
     ReverseSync,
+    BackupProof,
 )
 """Every workflow type that a worker can run."""
 
@@ -80,6 +84,8 @@ class WorkerPorts:
     pause: MigrationPause | None = None
     catch_up: CatchUpEngine | None = None
     """None where backlogs are never shared out, as in a dry run."""
+    backups: Backups | None = None
+    """None where the estate has none, and in a dry run."""
 
 
 def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
@@ -102,10 +108,15 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
     if ports.catch_up is not None:
         catch_up = CatchUpActivities(ports.catch_up)
         shared = [catch_up.plan_catch_up, catch_up.carry_share, catch_up.settle_catch_up]
+    kept: list[Callable[..., Any]] = []
+    if ports.backups is not None:
+        backups = BackupActivities(ports.backups)
+        kept = [backups.take_backup, backups.prove_next_backup, backups.prune_backups]
     return [
         *evidence,
         *written,
         *shared,
+        *kept,
         audit.record,
         response.read_policy,
         response.assess_situation,

@@ -15,7 +15,7 @@ def run_until_stopped(session: Session) -> int:
 
     configure_logging()
     try:
-        asyncio.run(run_worker(estate))
+        asyncio.run(run_worker(estate, session.config))
     except KeyboardInterrupt:
         session.output.note("Stopped.")
     return ExitCode.DONE

@@ -177,3 +177,65 @@ class PruneReport(Payload):
     detail: str = ""
     """Why nothing was deleted."""
     dry_run: bool = False
+
+
+class BackupProofRequest(Payload):
+    """One run of the workflow `BackupProof`, as a schedule starts it."""
+
+    estate: str
+    take: bool = False
+    """Whether to take a backup first."""
+    keep: int = Field(default=0, ge=0)
+    """Newest sound ones that stay when old ones are pruned afterwards; 0 prunes nothing."""
+    keep_proven: int = Field(default=1, ge=1)
+    budget_seconds: float = Field(default=21_600.0, gt=0)
+    """For taking, and again for proving."""
+
+
+class TakeBackupRequest(Payload):
+    """Take a backup, once."""
+
+    not_before: datetime
+    """One that was taken since is the one that is asked for, so that a retry takes no second."""
+
+
+class TakenBackup(Payload):
+    """What a manifest says, in short."""
+
+    id: str
+    taken_at: datetime
+    tables: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+
+class PruneBackupsRequest(Payload):
+    """See `Backups.prune`."""
+
+    keep: int = Field(ge=1)
+    keep_proven: int = Field(default=1, ge=1)
+
+
+class ProofRound(Payload):
+    """What was proved next, and what a recovery would take afterwards."""
+
+    backup: str = ""
+    """The newest one that nobody had restored; empty where all newer ones are proven or broken."""
+    proven: bool = False
+    problem: str = ""
+    """Why it does not hold."""
+    rows: int = 0
+    seconds: float = 0.0
+    newest_proven: str = ""
+    """Empty where none is."""
+    newest_proven_taken_at: datetime | None = None
+
+
+class BackupProofReport(Payload):
+    """What one run of the workflow did."""
+
+    taken: TakenBackup | None = None
+    rounds: tuple[ProofRound, ...] = ()
+    pruned: PruneReport | None = None
+    problems: tuple[str, ...] = ()
+    """Sentences for people; a run with one fails once they were told."""

@@ -27,6 +27,7 @@ DEFAULT_AUDIENCES: dict[MessageKind, tuple[Audience, ...]] = {
     MessageKind.ROLLBACK_WITHDRAWN: (_A.ON_CALL_ENGINEER, _A.ENGINEERING_LEAD),
     MessageKind.POST_MORTEM_DUE: (_A.ON_CALL_ENGINEER, _A.ENGINEERING_LEAD),
     MessageKind.POST_MORTEM_COMPLETED: (_A.ON_CALL_ENGINEER, _A.ENGINEERING_LEAD),
+    MessageKind.BACKUP_FAILED: (_A.ON_CALL_ENGINEER, _A.DATA_TEAM),
     MessageKind.TEST: tuple(Audience),
 }
 """Who is told of what, where neither the alert nor the configuration says otherwise."""

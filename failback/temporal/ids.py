@@ -29,6 +29,11 @@ def alert_response_workflow(estate: str) -> str:
     return f"alerts/{estate}"
 
 
+def backup_proof_schedule(estate: str) -> str:
+    """The id of the schedule that proves an estate's backups, and of the runs it starts."""
+    return f"backup-proof/{estate}"
+
+
 def new_rollback_id(level: int) -> str:
     """A sortable id for one rollback, such as `rb1-20260301T031502-9f3a`."""
     return rollback_id(level, datetime.now(UTC), secrets.token_hex(2))

@@ -17,12 +17,13 @@ from failback.providers.backup.taking import Origin
 from failback.sections.backup import BackupConfig
 
 
-def open_backups(estate: Estate, path: Path) -> EstateBackups:
+def open_backups(estate: Estate, path: Path | None = None) -> EstateBackups:
     """An estate's backups. The caller closes them.
 
     Args:
         estate: whose.
-        path: its configuration file, of which a backup carries what is no secret.
+        path: its configuration file, of which a backup carries what is no secret; without it
+            none can be taken.
 
     Raises:
         ConfigurationError: the estate has no section `backup`.
@@ -44,7 +45,7 @@ def open_backups(estate: Estate, path: Path) -> EstateBackups:
             dsn=dsn.get_secret_value(),
             connect_timeout_seconds=database.connect_timeout_seconds,
             excluded=config.exclude_schemas,
-            configuration=lambda: without_secrets(path, estate),
+            configuration=lambda: _configuration(path, estate),
             programs=programs,
             parallel=config.parallel,
         ),
@@ -57,6 +58,12 @@ def open_backups(estate: Estate, path: Path) -> EstateBackups:
         ),
         work=config.work_directory,
     )
+
+
+def _configuration(path: Path | None, estate: Estate) -> bytes:
+    if path is None:
+        raise ConfigurationError("Nobody has said which file the configuration is from.")
+    return without_secrets(path, estate)
 
 
 def open_store(config: BackupConfig) -> ObjectStore:
