@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from temporalio import activity
 
 from activities.failures import maps_errors
-from failback.decision.evaluate import assess
+from failback.decision.acting import is_settled
+from failback.decision.evaluate import assess, due_at
 from failback.decision.fallback import AlertWords, with_alerts
 from failback.errors import FailbackError
 from failback.models.common import Level, Side
@@ -19,7 +20,6 @@ from failback.models.decision import (
     GatherEvidenceRequest,
     MetricEvidence,
     Rule,
-    RuleVerdict,
 )
 from failback.models.responses import (
     AssessRequest,
@@ -100,15 +100,17 @@ class ResponseActivities:
         )
         rules = evidence.rules or settings.rules
         assessment = with_alerts(assess(rules, evidence), evidence, request.alerts, settings.words)
+        survey = newest.model_copy(update={"live": live})
+        settled = is_settled(survey, assessment, request.alerts, settings.policy)
         return Situation(
             assessment=_noted(assessment),
             policy=settings.policy,
-            survey=newest.model_copy(update={"live": live}),
+            survey=survey.model_copy(update={"settled": settled}),
             plan=settings.plans.get(assessment.level) or settings.plans.get(Level.DATA_SYNC.value)
             if assessment.level
             else None,
             search_attributes=settings.search_attributes,
-            due_at=_due_at(assessment),
+            due_at=due_at(assessment),
         )
 
     @activity.defn
@@ -165,16 +167,6 @@ class ResponseActivities:
         if all(source.weight == 0 and target.weight > 0 for source, target in weights):
             return Side.TARGET
         return None
-
-
-def _due_at(assessment: Assessment) -> datetime | None:
-    """When the first rule whose threshold is passed will have lasted for as long as it asks."""
-    due = [
-        reading.since + timedelta(seconds=reading.rule.sustained_seconds)
-        for reading in assessment.readings
-        if reading.since is not None and reading.verdict is not RuleVerdict.FIRED
-    ]
-    return min(due, default=None)
 
 
 def _noted(assessment: Assessment) -> Assessment:

@@ -49,8 +49,8 @@ from workflows.telling import tell
 _ASSESS_SECONDS = 5.0
 _DOUBT_SECONDS = 3600.0
 """Where no alert fires any more and evidence is missing, it is looked for so long."""
-_SAMPLED = timedelta(seconds=0.3)
-"""After a threshold's time is up, its last sample is there."""
+_SOON = timedelta(seconds=0.02)
+"""Between two looks at least, where a threshold's time is all but up."""
 _SHOWN = 100
 _FRESH_AT_ONCE = 500
 """New alerts that one round records; more of them wait for the next one."""
@@ -171,8 +171,7 @@ class AlertResponse:
             wait = timedelta(seconds=self._state.policy.evaluate_seconds)
             if self._due_at is not None:
                 # An alert may come before what it tells of has lasted long enough.
-                soon = self._due_at + _SAMPLED - workflow.now()
-                wait = soon if timedelta(0) < soon < wait else wait
+                wait = min(wait, max(self._due_at - workflow.now(), _SOON))
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._due or bool(self._fresh),
@@ -195,7 +194,7 @@ class AlertResponse:
 
     async def _round(self) -> None:
         """Take in what came, decide, act, and only then write down what came."""
-        self._due = False
+        self._due, self._due_at, began = False, None, workflow.now()
         fresh, self._fresh = self._fresh[:_FRESH_AT_ONCE], self._fresh[_FRESH_AT_ONCE:]
         try:
             situation = await workflow.execute_local_activity_method(
@@ -208,6 +207,9 @@ class AlertResponse:
             workflow.logger.warning("no decision: %s", error.cause or error)
             self._state.decided = self._records.undecided(self._state.decided, workflow.now())
         else:
+            if situation.due_at is not None:
+                # As long after this round's beginning: the worker's clock may differ from ours.
+                self._due_at = began + (situation.due_at - situation.assessment.at)
             await self._answer(situation)
         if fresh:
             self._start_aside(record(self._records.alerts(fresh)))
@@ -218,7 +220,6 @@ class AlertResponse:
         """Act on one decision, and remember what was done."""
         state, survey, now = self._state, situation.survey, workflow.now()
         state.policy = situation.policy
-        self._due_at = situation.due_at
         within = timedelta(seconds=situation.policy.automatic_within_seconds)
         state.automatic = [started for started in state.automatic if started > now - within]
         if state.handling is not None and not survey.running and survey.rollback_id:

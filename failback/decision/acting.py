@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from failback.decision.evaluate import DECISION_RANKS
+from failback.models.alerts import Alert
 from failback.models.common import Level, Side
 from failback.models.decision import Assessment, DecisionKind, Mode, RuleVerdict
 from failback.models.responses import (
@@ -37,6 +38,37 @@ def digest(assessment: Assessment) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def is_settled(
+    survey: RollbackSurvey,
+    assessment: Assessment,
+    alerts: Sequence[Alert],
+    policy: ResponsePolicy,
+) -> bool:
+    """Whether the newest rollback has answered everything that still alerts.
+
+    Alerts about the target stand for as long as their windows are wide after it was left, and
+    those that ask for a longer time come only then. They are taken for the same incident until
+    the cool-down is over; what people or failback itself reported since is not.
+
+    Args:
+        survey: the rollback, and where traffic goes now.
+        assessment: of the same moment.
+        alerts: those that stand.
+        policy: says how long the cool-down is.
+    """
+    if not survey.acted or survey.ended_at is None or survey.live is not Side.SOURCE:
+        return False
+    ended = survey.ended_at
+    reported = any(
+        reading.since is not None and reading.since > ended
+        for reading in assessment.readings
+        if reading.rule.within_seconds and reading.verdict is RuleVerdict.FIRED
+    )
+    over = ended + timedelta(seconds=policy.cool_down_seconds)
+    moments = [alert.received_at for alert in alerts] or [assessment.at]
+    return not reported and max(moments) <= over
+
+
 def act_on(
     assessment: Assessment,
     policy: ResponsePolicy,
@@ -56,10 +88,26 @@ def act_on(
     decision = assessment.decision
     if decision is DecisionKind.CONTINUE_MIGRATION:
         return Action(kind=ActionKind.NOTHING, why="nothing is to be done")
+    pause = decision is DecisionKind.PAUSE_AND_INVESTIGATE
+    if survey.settled and not pause and policy.mode is not Mode.OBSERVE:
+        return Action(
+            kind=ActionKind.NOTHING,
+            why=f"rollback {survey.rollback_id} has taken the traffic to the source already",
+        )
     if policy.mode in _ONLY_TOLD:
         return _ONLY_TOLD[policy.mode]
-    if decision is DecisionKind.PAUSE_AND_INVESTIGATE:
+    if pause:
         return _investigate(survey, state)
+    return _roll_back(assessment, policy, survey, state, at)
+
+
+def _roll_back(
+    assessment: Assessment,
+    policy: ResponsePolicy,
+    survey: RollbackSurvey,
+    state: ResponseState,
+    at: datetime,
+) -> Action:
     if survey.running:
         return _beside(assessment, policy, survey, state, at)
     if survey.live is Side.SOURCE:

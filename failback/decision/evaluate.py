@@ -1,6 +1,7 @@
 """The matrix's answer to the evidence: the gravest rule that fires wins."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from failback.decision.reading import read_rule
 from failback.models.decision import (
@@ -54,6 +55,20 @@ def store_away(evidence: AssessmentEvidence) -> str:
     """Why no metric is known at all; empty where at least one was answered for."""
     errors = [one.error for one in evidence.metrics]
     return errors[0] if errors and all(errors) else ""
+
+
+def due_at(assessment: Assessment) -> datetime | None:
+    """When the first threshold that is passed already will have been passed for long enough.
+
+    None where no rule waits for time to pass. That a rule has no data of the time before its
+    threshold was passed does not matter by then.
+    """
+    due = [
+        reading.since + timedelta(seconds=reading.rule.sustained_seconds)
+        for reading in assessment.readings
+        if reading.since is not None and reading.verdict is not RuleVerdict.FIRED
+    ]
+    return min((moment for moment in due if moment > assessment.at), default=None)
 
 
 def _rank(rule: Rule) -> Rank:

@@ -75,8 +75,16 @@ def _counted(rule: Rule, evidence: EventEvidence | None, at: datetime) -> RuleRe
     )
 
 
-def _inconclusive(rule: Rule, why: str, value: float | None = None) -> RuleReading:
-    return RuleReading(rule=rule, verdict=RuleVerdict.INCONCLUSIVE, value=value, explanation=why)
+def _inconclusive(
+    rule: Rule, why: str, value: float | None = None, since: float | None = None
+) -> RuleReading:
+    return RuleReading(
+        rule=rule,
+        verdict=RuleVerdict.INCONCLUSIVE,
+        value=value,
+        since=_moment(since),
+        explanation=why,
+    )
 
 
 class _Series:
@@ -114,7 +122,7 @@ class _Series:
             return self._clear_since(low[-1])
         missing = self._missing(opening)
         if missing:
-            return _inconclusive(self._rule, missing, self._samples[-1][1])
+            return _inconclusive(self._rule, missing, self._samples[-1][1], since)
         if since > opening + _EXACT:
             # The last sample that did not pass lies just before the time that is asked about.
             return self._clear_since(self._run()[1] or self._samples[0])

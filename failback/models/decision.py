@@ -123,7 +123,7 @@ class RuleReading(Payload):
     verdict: RuleVerdict
     value: float | None = None
     since: datetime | None = None
-    """Since when the threshold has been passed without a break."""
+    """Since when the threshold has been passed without a break, as far as samples are there."""
     explanation: str = ""
 
 

@@ -50,6 +50,8 @@ class RollbackSurvey(Payload):
     ended_at: datetime | None = None
     live: Side | None = None
     """Where the balancer sends everything; None where that is mixed or not known."""
+    settled: bool = False
+    """Whether it has answered everything that alerts: see `acting.is_settled`."""
 
     @property
     def acted(self) -> bool:

@@ -28,6 +28,8 @@ class StandingMetrics:
     """Every metric has had one value for as long as anybody asks about; 0 unless told."""
 
     values: dict[str, float] = field(default_factory=dict)
+    since: datetime | None = None
+    """They have had their values since then, and no samples before; None for ever."""
     away: str = ""
     """Why the store does not answer."""
     asked: int = 0
@@ -56,7 +58,9 @@ class StandingMetrics:
         start, end = read.start.timestamp(), read.end.timestamp()
         step, value = read.step_seconds, self.values.get(read.metric, 0.0)
         count = int((end - start) / step + 0.5)
-        return [(end - step * n, value) for n in range(count, -1, -1)]
+        first = self.since.timestamp() if self.since else start
+        times = (end - step * n for n in range(count, -1, -1))
+        return [(time, value) for time in times if time >= first or not self.since]
 
 
 def alert(number: int = 0, **changes: object) -> Alert:

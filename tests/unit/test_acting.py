@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from failback.decision.acting import act_on, digest
+from failback.decision.acting import act_on, digest, is_settled
 from failback.models.common import Level, Side
 from failback.models.decision import (
     Assessment,
@@ -26,6 +26,8 @@ from failback.models.responses import (
     RollbackSurvey,
 )
 from failback.models.rollback import Phase
+
+from support.responses import alert
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 AGO = timedelta
@@ -58,6 +60,10 @@ def ended(phase: Phase, seconds_ago: float = 60) -> RollbackSurvey:
     return RollbackSurvey(
         rollback_id="rb", level=Level.TRAFFIC, phase=phase, ended_at=NOW - AGO(seconds=seconds_ago)
     )
+
+
+def gone_back(seconds_ago: float = 60) -> RollbackSurvey:
+    return ended(Phase.DONE, seconds_ago).model_copy(update={"live": Side.SOURCE})
 
 
 def running(level: Level) -> RollbackSurvey:
@@ -130,6 +136,88 @@ def test_rollback_when_the_source_serves_already_then_people_are_told() -> None:
         assert action.kind is ActionKind.RECOMMEND
         assert "source serves already" in action.why
     assert act(IMMEDIATE, survey=RollbackSurvey(live=Side.TARGET)).kind is ActionKind.ROLL_BACK
+
+
+@pytest.mark.parametrize(
+    ("mode", "decision", "kind"),
+    [
+        (Mode.AUTOMATIC, IMMEDIATE, ActionKind.NOTHING),
+        (Mode.AUTOMATIC, APPROVAL, ActionKind.NOTHING),
+        (Mode.RECOMMEND, IMMEDIATE, ActionKind.NOTHING),
+        (Mode.OBSERVE, IMMEDIATE, ActionKind.OBSERVE),
+        (Mode.AUTOMATIC, PAUSE, ActionKind.INVESTIGATE),
+    ],
+)
+def test_decision_when_a_rollback_has_settled_it_then_nobody_is_told_anything(
+    mode: Mode, decision: DecisionKind, kind: ActionKind
+) -> None:
+    settled = gone_back().model_copy(update={"settled": True})
+    assert act(decision, mode, settled).kind is kind
+
+
+class TestSettled:
+    """What still alerts after a rollback took the traffic away from what it is about."""
+
+    POLICY = ResponsePolicy(cool_down_seconds=600)
+
+    def settled(
+        self, survey: RollbackSurvey, *seconds_ago: float, readings: tuple[RuleReading, ...] = ()
+    ) -> bool:
+        assessment = Assessment(at=NOW, decision=IMMEDIATE, level=1, readings=readings)
+        alerts = [alert(received_at=NOW - AGO(seconds=ago)) for ago in seconds_ago]
+        return is_settled(survey, assessment, alerts, self.POLICY)
+
+    @pytest.mark.parametrize("ago", [5000.0, 4000.0, 3400.5])
+    def test_alert_when_it_came_before_the_cool_down_was_over_then_settled(
+        self, ago: float
+    ) -> None:
+        assert self.settled(gone_back(4000), ago)
+
+    def test_alert_when_one_came_later_then_not(self) -> None:
+        assert not self.settled(gone_back(4000), 5000, 3399)
+
+    def test_alerts_when_none_stands_then_settled_until_the_cool_down_is_over(self) -> None:
+        assert self.settled(gone_back(599))
+        assert not self.settled(gone_back(601))
+
+    @pytest.mark.parametrize(
+        "survey",
+        [
+            RollbackSurvey(live=Side.SOURCE),
+            RollbackSurvey(rollback_id="rb", running=True, live=Side.SOURCE),
+        ],
+        ids=["no rollback", "it runs"],
+    )
+    def test_source_when_no_rollback_brought_the_traffic_then_not(
+        self, survey: RollbackSurvey
+    ) -> None:
+        assert not self.settled(survey, 70)
+
+    @pytest.mark.parametrize("live", [Side.TARGET, None])
+    def test_traffic_when_it_is_not_on_the_source_then_not(self, live: Side | None) -> None:
+        assert not self.settled(gone_back().model_copy(update={"live": live}), 70)
+
+    def test_rollback_when_people_rejected_it_then_not(self) -> None:
+        rejected = gone_back().model_copy(update={"phase": Phase.REJECTED})
+        assert not self.settled(rejected, 70)
+
+    def test_corruption_when_reported_since_then_not(self) -> None:
+        def corrupt(seconds_ago: float) -> tuple[RuleReading, ...]:
+            row = Rule(
+                name="corruption",
+                rule_class=RuleClass.CRITICAL,
+                metric="data_corruption",
+                comparison=">=",
+                threshold=1,
+                within_seconds=3600,
+                decision=IMMEDIATE,
+                level=1,
+            )
+            since = NOW - AGO(seconds=seconds_ago)
+            return (RuleReading(rule=row, verdict=RuleVerdict.FIRED, value=1, since=since),)
+
+        assert self.settled(gone_back(60), 70, readings=corrupt(65))
+        assert not self.settled(gone_back(60), 70, readings=corrupt(55))
 
 
 @pytest.mark.parametrize(

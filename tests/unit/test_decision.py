@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failback.decision.evaluate import assess, store_away
+from failback.decision.evaluate import assess, due_at, store_away
 from failback.decision.fallback import AlertWords, with_alerts
 from failback.decision.matrix import DEFAULT_RULES
 from failback.decision.reading import read_rule
@@ -36,6 +36,36 @@ WARNING = rule(
 
 def read(values: list[float | None], asked: Rule | None = None, step: float = STEP) -> RuleReading:
     return read_rule(asked or rule(), evidence(metric(values, step=step)))
+
+
+class TestDue:
+    """When a threshold that is passed already will have been passed for long enough."""
+
+    @pytest.mark.parametrize(
+        "values",
+        [[0.0, *[0.2] * 4], [0.2] * 4, [None, None, None, *[0.2] * 4]],
+        ids=["after a clear sample", "no data before", "after a gap"],
+    )
+    def test_threshold_when_it_has_not_lasted_then_due_at_the_end_of_its_time(
+        self, values: list[float | None]
+    ) -> None:
+        found = assess([rule()], evidence(metric(values)))
+        assert due_at(found) == AT + timedelta(seconds=60 - 3 * STEP)
+
+    def test_thresholds_then_the_first_is_due(self) -> None:
+        sooner = rule(name="sooner", sustained=30)
+        found = assess([rule(), sooner], evidence(metric([0.0, *[0.2] * 4])))
+        assert due_at(found) == AT + timedelta(seconds=30 - 3 * STEP)
+
+    @pytest.mark.parametrize(
+        "values",
+        [[0.0] * 11, [0.2] * 11, [], [*[0.2] * 12, None, None]],
+        ids=["clear", "fired", "nothing known", "over, and no newer sample"],
+    )
+    def test_threshold_when_no_time_has_to_pass_then_nothing_is_due(
+        self, values: list[float | None]
+    ) -> None:
+        assert due_at(assess([rule()], evidence(metric(values)))) is None
 
 
 class TestSustained:

@@ -17,6 +17,7 @@ from support.answers import (
     mode,
     recorded,
     tell,
+    told,
     traffic_to_target,
     until,
     until_done,
@@ -187,13 +188,33 @@ async def test_immediate_when_it_flaps_then_people_are_asked(make_estate: MakeEs
     first = await until(fakes, lambda status: status.handling)
     assert first.handling is not None
     await fakes.rollbacks.result(first.handling.rollback_id)
-    await until_done(fakes, ActionKind.RECOMMEND)  # the source serves already
+    await until_done(fakes, ActionKind.NOTHING)  # the source serves already
     await traffic_to_target(fakes)
     await fakes.until_phase(Phase.WAITING_FOR_APPROVAL)
     (asked, *_) = await recorded(
         fakes, EntryKind.DECISION, lambda entry: entry.body["action"] == "ask"
     )
     assert "at most 1" in asked.body["why"]
+
+
+async def test_alert_when_it_stands_after_its_rollback_then_a_record_and_no_message(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate(decision=mode("automatic"))
+    fakes.metrics.values |= CRITICAL
+    await tell(fakes, alert(1))
+    status = await until(fakes, lambda status: status.handling)
+    assert status.handling is not None
+    await fakes.rollbacks.result(status.handling.rollback_id)
+    (entry, *_) = await recorded(
+        fakes, EntryKind.DECISION, lambda entry: entry.body["action"] == "nothing"
+    )
+    assert status.handling.rollback_id in entry.body["why"]
+    looks = fakes.metrics.asked
+    await until(fakes, lambda status: fakes.metrics.asked > looks + 2)
+
+    assert told(fakes, MessageKind.AUTOMATIC_ROLLBACK_INITIATED)
+    assert told(fakes, MessageKind.RECOMMENDATION) == []
 
 
 async def test_people_when_they_decline_then_they_are_not_asked_again_at_once(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,23 @@ async def test_warning_when_it_lasts_long_enough_later_then_acted_on_though_nobo
     await until_done(fakes, ActionKind.NOTHING)
     fakes.metrics.values |= WARNING
     assert (await waiting_rollback(fakes)).level is Level.DATA_SYNC
+
+
+async def test_immediate_when_its_threshold_has_not_lasted_then_looked_at_when_it_has(
+    make_estate: MakeEstate,
+) -> None:
+    soon = {"error_rate_critical": {"sustained_seconds": 3.0}}
+    fakes = await make_estate(decision=mode("automatic", evaluate_seconds=3600, rules=soon))
+    fakes.metrics.values |= CRITICAL
+    fakes.metrics.since = datetime.now(UTC) - timedelta(seconds=1)
+    await tell(fakes, alert(1))
+    early = await until_done(fakes, ActionKind.NOTHING)
+    assert early.decided is not None
+    assert early.decided.rules == ()
+    # Nobody repeats the alert, and the next ordinary look is an hour away.
+    status = await until(fakes, lambda status: status.handling)
+    assert status.handling is not None
+    assert (await fakes.rollbacks.result(status.handling.rollback_id)).success
 
 
 async def test_alerts_when_all_are_resolved_then_nobody_looks_any_more(
