@@ -22,6 +22,7 @@ from failback.sections.backup import BackupConfig
 from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
 from failback.sections.decision import DecisionConfig
+from failback.sections.functions import FunctionsConfig
 from failback.sections.gateway import GatewayConfig
 from failback.sections.investigation import InvestigationConfig
 from failback.sections.metrics import MetricsConfig
@@ -32,6 +33,7 @@ from failback.sections.recovery import RecoveryConfig
 from failback.sections.routing import DnsConfig, TrafficConfig
 from failback.sections.servers import DatabaseConfig, DataConfig, TemporalConfig
 from failback.sections.storage import StorageConfig
+from failback.sections.supabase import SupabaseConfig
 
 DEFAULT_PATH = Path("failback.yaml")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -68,6 +70,8 @@ class Estate(BaseSettings):
     decision: DecisionConfig = DecisionConfig()
     investigation: InvestigationConfig = InvestigationConfig()
     storage: StorageConfig | None = None
+    supabase: SupabaseConfig | None = None
+    functions: FunctionsConfig | None = None
     recovery: RecoveryConfig | None = None
 
     @field_validator("sync")
@@ -90,6 +94,16 @@ class Estate(BaseSettings):
                     f"{name}: nobody known is called {channel.person!r}; known: {known}"
                 )
         return notifications
+
+    @field_validator("functions")
+    @classmethod
+    def _supabase_is_known(
+        cls, functions: FunctionsConfig | None, info: ValidationInfo
+    ) -> FunctionsConfig | None:
+        hosted = functions is not None and functions.source.platform == "supabase"
+        if hosted and info.data.get("supabase") is None:
+            raise ValueError("source.platform supabase needs the section supabase")
+        return functions
 
     @field_validator("decision")
     @classmethod

@@ -154,6 +154,14 @@ class StorageBusyError(FailbackError):
     retryable = True
 
 
+class PlatformRefusedError(FailbackError):
+    """A platform's API answered and refused, or in a form that is not known."""
+
+
+class PlatformMissingError(PlatformRefusedError):
+    """A platform has no such project, function, key or secret."""
+
+
 class LabError(FailbackError):
     """A part of the lab could not be started, found or broken as asked."""
 

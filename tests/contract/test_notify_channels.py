@@ -12,7 +12,7 @@ import pytest
 
 from failback.models.messages import MessageKind
 from failback.providers.notify import ChannelNotifier
-from failback.providers.notify.http import retry_after
+from failback.providers.retrying import retry_after
 from failback.sections.channels import ChannelConfig, MessagesConfig
 
 from support.messages import HMAC_SECRET, channels, message

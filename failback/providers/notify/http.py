@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from failback.providers.notify.note import UndeliveredError
+from failback.providers.retrying import retry_after
 
-_LONGEST_WAIT_SECONDS = 300.0
 _STATUSPAGE_CALM_DOWN = 420
 """What Statuspage answers to too many requests."""
 
@@ -75,24 +73,6 @@ def refused(answer: httpx.Response, detail: str = "") -> UndeliveredError:
         },
         retry_after_seconds=retry_after(answer),
     )
-
-
-def retry_after(answer: httpx.Response, now: datetime | None = None) -> float | None:
-    """The seconds that a Retry-After header asks for (RFC 9110, section 10.2.3), bounded."""
-    value = answer.headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        seconds = (at.astimezone(UTC) - (now or datetime.now(UTC))).total_seconds()
-    if not seconds >= 0.0:
-        return None
-    return min(seconds, _LONGEST_WAIT_SECONDS)
 
 
 def _may_mend(error: Exception) -> bool:

@@ -7,8 +7,9 @@ https://docs.slack.dev/messaging/formatting-message-text#escaping.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from failback.providers.notify.http import Poster, refused, retry_after
+from failback.providers.notify.http import Poster, refused
 from failback.providers.notify.note import Note, UndeliveredError, shortened
+from failback.providers.retrying import retry_after
 from failback.sections.channels import SlackConfig
 
 MOST_BLOCKS = 50
