@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from failback.errors import LabError
 from failback.lab.accounts import write_private
+from failback.models.common import Side
 from failback.models.decision import Mode
 
 PORTS = (
@@ -28,6 +29,10 @@ PORTS = (
     "gateway",
     "inbox",
     "mail",
+    "source_objects",
+    "target_objects",
+    "source_door",
+    "standby_database",
 )
 DATABASE = "product"
 """The name of the product's database on both sides."""
@@ -69,6 +74,7 @@ def new_secrets() -> dict[str, str]:
         "jwt_secret": jwt_secret,
         "link_key": secrets.token_hex(32),
         "inbox_key": secrets.token_hex(16),
+        **{f"{side.value}_objects": secrets.token_hex(20) for side in Side},
         **{f"{name}_token": secrets.token_urlsafe(32) for name in _TOKENS},
         "anon_key": _api_key("anon", jwt_secret),
         "service_key": _api_key("service_role", jwt_secret),

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from failback.lab import standby
+from failback.lab.objects import BUCKETS, ObjectServer
 from failback.lab.parts import Part
+from failback.lab.product.s3 import S3Access
 from failback.lab.spec import LabSpec
 from failback.models.common import Side
 
@@ -22,22 +25,52 @@ class SystemParts:
     def __init__(self, folder: Path, spec: LabSpec) -> None:
         self._folder = folder
         self._spec = spec
+        self.standby = standby.standby_server(folder, spec)
+        self.objects = {
+            side: ObjectServer(
+                side,
+                port=spec.ports[f"{side.value}_objects"],
+                files=folder / "objects" / side.value,
+                secret=spec.secrets[f"{side.value}_objects"],
+                log=folder / "logs" / f"{side.value}-objects.log",
+            )
+            for side in Side
+        }
 
     def parts(self) -> Iterator[Part]:
         """Each of them, whoever asks before whoever is asked. They start before the products."""
-        yield from ()
+        yield from self.objects.values()
+        yield self.standby
 
     def prepare(self) -> None:
         """What has to be there once all of them answer, such as buckets. May be repeated."""
+        standby.prepare(self.standby, self._spec)
 
-    def product_environment(self, _side: Side) -> Mapping[str, str]:
+    def product_environment(self, side: Side) -> Mapping[str, str]:
         """What the product of one side has to know of them."""
-        return {}
+        return S3Access.written(self.objects[side].endpoint, BUCKETS)
 
     def facts(self) -> dict[str, Any]:
         """Their endpoints; `off` says for each part that is not there why."""
-        return {"off": {}}
+        objects = {
+            side.value: {**server.endpoint, "buckets": list(BUCKETS), "files": str(server.files)}
+            for side, server in self.objects.items()
+        }
+        return {
+            "off": {},
+            "objects": objects,
+            "standby": standby.facts(self.standby, self._spec),
+        }
 
     def sections(self) -> dict[str, Any]:
         """Their sections of `failback.yaml`, by name."""
-        return {}
+        return {
+            "recovery": standby.section(self.standby),
+            # The rows of stored objects travel with the rows; their bytes with the storage sync.
+            "data": {"tables": {"include": ["public.*", "auth.*", "storage.*"]}},
+            "storage": {
+                **{side.value: server.endpoint for side, server in self.objects.items()},
+                "buckets": [{"target": bucket} for bucket in BUCKETS],
+                "inventory": str(self._folder / "objects" / "inventory.sqlite3"),
+            },
+        }

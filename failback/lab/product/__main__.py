@@ -14,6 +14,7 @@ from aiohttp import web
 
 from failback.lab.product import environment
 from failback.lab.product.app import Product, Settings
+from failback.lab.product.s3 import S3Access
 from failback.models.common import Side
 
 _STOP_SECONDS = 3.0
@@ -33,6 +34,7 @@ def main() -> None:
         files=options.files,
         bcrypt_cost=options.bcrypt_cost,
         connections=options.connections,
+        objects=S3Access.read(),
     )
     try:
         asyncio.run(serve(settings, options.port))

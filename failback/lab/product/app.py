@@ -20,7 +20,9 @@ from failback.lab.product.gate import Gate
 from failback.lab.product.metrics import Metrics, path_class
 from failback.lab.product.problems import ProblemError
 from failback.lab.product.rest import Rest
+from failback.lab.product.s3 import S3Access
 from failback.lab.product.storage import Storage
+from failback.lab.product.stores import BucketStore, FolderStore
 from failback.lab.product.tokens import Tokens
 from failback.models.common import Side
 
@@ -45,6 +47,8 @@ class Settings:
     files: Path
     bcrypt_cost: int = 4
     connections: int = 12
+    objects: S3Access | None = None
+    """Where stored objects are kept; None keeps them as files."""
 
 
 class Product:
@@ -57,11 +61,14 @@ class Product:
         self._database = Database(settings.dsn, self._metrics, size=settings.connections)
         tokens = Tokens(settings.jwt_secret, cost=settings.bcrypt_cost)
         self._gate = Gate(tokens, anon_key=settings.anon_key, service_key=settings.service_key)
+        objects = settings.objects
+        store = BucketStore(objects) if objects is not None else FolderStore(settings.files)
+        self._storage = Storage(self._database, self._gate, store)
         self._parts = (
             Auth(self._database, tokens, self._gate, self._metrics, self._faults),
             Rest(self._database, self._gate),
             Functions(self._database, self._gate, self._metrics),
-            Storage(self._database, self._gate, settings.files),
+            self._storage,
         )
 
     def application(self) -> web.Application:
@@ -97,6 +104,7 @@ class Product:
         self._settings.files.mkdir(parents=True, exist_ok=True)
         await self._database.open()
         yield
+        await self._storage.close()
         await self._database.close()
 
     async def _say_side(self, _request: web.Request, response: web.StreamResponse) -> None:
