@@ -162,6 +162,24 @@ class PlatformMissingError(PlatformRefusedError):
     """A platform has no such project, function, key or secret."""
 
 
+class SettingsError(FailbackError):
+    """A place of configuration values is not there, or cannot be read or changed as it is."""
+
+
+class SettingsChangedError(FailbackError):
+    """Somebody else changed a place of configuration values between its reading and writing."""
+
+    retryable = True
+
+
+class PauseError(FailbackError):
+    """A pause is not on record, or its activity is not configured any more."""
+
+
+class PerformanceBaselineError(FailbackError):
+    """A recorded baseline of the source's performance cannot be read, written or used."""
+
+
 class LabError(FailbackError):
     """A part of the lab could not be started, found or broken as asked."""
 
@@ -224,6 +242,18 @@ class BackupContentError(BackupError):
 
 class BackupRuleError(BackupError):
     """The restored data break a business rule, or amcheck found damage."""
+
+
+class ArchiveError(FailbackError):
+    """The change archive cannot be written or replayed as it is."""
+
+
+class ArchiveGapError(ArchiveError):
+    """The archive lacks changes: it begins after a backup, or something of it is missing."""
+
+
+class ArchiveChangedError(ArchiveError):
+    """Something in the archive is not what was written."""
 
 
 class RecoveryError(FailbackError):
