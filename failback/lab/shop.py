@@ -128,4 +128,7 @@ def _code(content: bytes) -> str:
         body = json.loads(content)
     except ValueError:
         return ""
-    return str(body.get("code", "")) if isinstance(body, dict) else ""
+    if not isinstance(body, dict):
+        return ""
+    # Auth has the status in `code`.
+    return str(body.get("error_code") or body.get("code", ""))

@@ -11,6 +11,8 @@ from support.products import PASSWORD, WANT_ROWS, Products, signed_up
 
 pytestmark = pytest.mark.servers
 
+AUTH_TABLES = ("users", "identities", "sessions", "refresh_tokens")
+
 
 def test_journey_from_sign_up_to_clean_up_works(products: Products) -> None:
     products.start(Side.TARGET)
@@ -88,7 +90,7 @@ def copy_auth(databases: DatabasePair) -> None:
         psycopg.connect(databases.target_admin_dsn) as target,
         psycopg.connect(databases.source_admin_dsn) as source,
     ):
-        for table in ("users", "identities", "sessions", "refresh_tokens"):
+        for table in AUTH_TABLES:
             columns = ", ".join(
                 name
                 for (name,) in target.execute(
@@ -106,17 +108,78 @@ def copy_auth(databases: DatabasePair) -> None:
         source.execute("SELECT setval('auth.refresh_tokens_id_seq', 1000)")
 
 
-def test_refresh_token_when_used_twice_is_refused(products: Products) -> None:
+REFRESH = "/auth/v1/token?grant_type=refresh_token"
+
+
+def refreshed(client: httpx.Client, token: str) -> tuple[int, str]:
+    """What an answer says to a refresh token: its status, and the next token or what is wrong."""
+    answer = client.post(REFRESH, json={"refresh_token": token})
+    body = answer.json()
+    return answer.status_code, body.get("refresh_token") or body["error_code"]
+
+
+def test_refresh_token_when_its_answer_was_lost_gives_the_same_next_one(products: Products) -> None:
+    products.reuse_seconds = 0.0
     products.start(Side.TARGET)
     with products.client(Side.TARGET) as client:
-        session = signed_up(client)
-        path, body = "/auth/v1/token?grant_type=refresh_token", session["refresh_token"]
-        first = client.post(path, json={"refresh_token": body})
-        assert first.status_code == 200
-        again = client.post(path, json={"refresh_token": body})
-        assert (again.status_code, again.json()["error_code"]) == (400, "refresh_token_not_found")
-        next_one = client.post(path, json={"refresh_token": first.json()["refresh_token"]})
-        assert next_one.status_code == 200
+        first = signed_up(client)["refresh_token"]
+        _, second = refreshed(client, first)
+        assert refreshed(client, first) == (200, second)
+        assert refreshed(client, second)[0] == 200
+
+
+def test_refresh_token_when_shown_beyond_the_reuse_interval_ends_its_session(
+    products: Products, databases: DatabasePair
+) -> None:
+    products.reuse_seconds = 0.0
+    products.start(Side.TARGET)
+    with products.client(Side.TARGET) as client:
+        first = signed_up(client)["refresh_token"]
+        _, second = refreshed(client, first)
+        _, third = refreshed(client, second)
+        assert refreshed(client, first) == (400, "refresh_token_already_used")
+        assert refreshed(client, third) == (400, "refresh_token_already_used")
+        assert refreshed(client, "guess") == (400, "refresh_token_not_found")
+    with psycopg.connect(databases.target_admin_dsn) as target:
+        revoked = target.execute("SELECT bool_and(revoked) FROM auth.refresh_tokens").fetchone()
+    assert revoked == (True,)
+
+
+def test_refresh_token_when_shown_within_the_reuse_interval_is_good(products: Products) -> None:
+    products.reuse_seconds = 60.0
+    products.start(Side.TARGET)
+    with products.client(Side.TARGET) as client:
+        first = signed_up(client)["refresh_token"]
+        _, second = refreshed(client, first)
+        _, third = refreshed(client, second)
+        status, fourth = refreshed(client, first)
+        assert status == 200
+        assert fourth not in (first, second, third)
+
+
+def test_user_when_the_operator_makes_changes_and_deletes_it_is_as_told(products: Products) -> None:
+    products.start(Side.TARGET)
+    service = {"apikey": products.service_key, "Authorization": f"Bearer {products.service_key}"}
+    users = "/auth/v1/admin/users"
+    with products.client(Side.TARGET) as client:
+        body = {"email": "Ada@example.org", "password": PASSWORD, "email_confirm": True}
+        user = client.post(users, json=body, headers=service).json()
+        assert (user["email"], user["identities"][0]["provider"]) == ("ada@example.org", "email")
+        assert "encrypted_password" not in user
+        again = client.post(users, json=body, headers=service)
+        assert (again.status_code, again.json()["error_code"]) == (422, "email_exists")
+        one = f"{users}/{user['id']}"
+        change = {"password": "a better one", "user_metadata": {"name": "Ada"}}
+        changed = client.put(one, json=change, headers=service).json()
+        assert changed["user_metadata"] == {"name": "Ada"}
+        login = {"email": "ada@example.org", "password": "a better one"}
+        assert client.post("/auth/v1/token?grant_type=password", json=login).status_code == 200
+        assert client.get(one, headers=service).json()["id"] == user["id"]
+        listed = client.get(users, headers=service).json()["users"]
+        assert [each["id"] for each in listed] == [user["id"]]
+        assert client.delete(one, headers=service).status_code == 200
+        assert client.get(one, headers=service).status_code == 404
+        assert client.get(users).json()["error_code"] == "no_authorization"
 
 
 def test_log_out_when_done_ends_the_session(products: Products) -> None:

@@ -15,7 +15,7 @@ import httpx
 
 from failback.lab.databases import DatabasePair
 from failback.lab.processes import end, free_port, spawn, tail, wait_until
-from failback.lab.product.environment import written
+from failback.lab.product.environment import JWT_KEYS, REUSE_SECONDS, written
 from failback.lab.product.schema import install
 from failback.models.common import Side
 
@@ -32,6 +32,9 @@ class Products:
     folder: Path
     anon_key: str = ANON_KEY
     service_key: str = SERVICE_KEY
+    reuse_seconds: float = 10.0
+    jwt_secrets: dict[Side, str] = field(default_factory=dict)
+    """Where a side has another one than the other."""
     ports: dict[Side, int] = field(default_factory=dict)
     processes: dict[Side, Popen[bytes]] = field(default_factory=dict)
 
@@ -48,12 +51,19 @@ class Products:
         command = [sys.executable, "-m", "failback.lab.product", *words]
         values = {
             "dsn": self.databases.app_dsn(side),
-            "jwt_secret": JWT_SECRET,
+            "jwt_secret": self.jwt_secrets.get(side, JWT_SECRET),
             "anon_key": self.anon_key,
             "service_key": self.service_key,
         }
         process = self.processes[side] = spawn(
-            command, log=log, environment={**os.environ, **written(values)}
+            command,
+            log=log,
+            environment={
+                **os.environ,
+                **written(values),
+                JWT_KEYS: str(self.jwt_keys(side)),
+                REUSE_SECONDS: str(self.reuse_seconds),
+            },
         )
 
         def healthy_or_ended() -> bool:
@@ -62,6 +72,10 @@ class Products:
         assert wait_until(healthy_or_ended, seconds), tail(log)
         assert process.returncode is None, tail(log)
         return self.url(side)
+
+    def jwt_keys(self, side: Side) -> Path:
+        """Where the signing keys of one side are, if it has any."""
+        return self.folder / f"keys-{side.value}.json"
 
     def url(self, side: Side) -> str:
         return f"http://127.0.0.1:{self.ports[side]}"

@@ -13,13 +13,16 @@ from prometheus_client import generate_latest
 
 from failback.lab.product import problems
 from failback.lab.product.auth import Auth
+from failback.lab.product.auth_admin import AuthAdmin
 from failback.lab.product.database import Database
 from failback.lab.product.faulty import Faults, Handler
 from failback.lab.product.functions import Functions
 from failback.lab.product.gate import Gate
 from failback.lab.product.metrics import Metrics, path_class
 from failback.lab.product.problems import ProblemError
+from failback.lab.product.refreshing import Refreshing
 from failback.lab.product.rest import Rest
+from failback.lab.product.signing_keys import SigningKeys
 from failback.lab.product.s3 import S3Access
 from failback.lab.product.storage import Storage
 from failback.lab.product.stores import BucketStore, FolderStore
@@ -59,13 +62,23 @@ class Product:
         self._metrics = Metrics()
         self._faults = Faults()
         self._database = Database(settings.dsn, self._metrics, size=settings.connections)
-        tokens = Tokens(settings.jwt_secret, cost=settings.bcrypt_cost)
+        keys = SigningKeys(settings.jwt_keys) if settings.jwt_keys else None
+        tokens = Tokens(settings.jwt_secret, cost=settings.bcrypt_cost, keys=keys)
+        refreshing = Refreshing(self._database, tokens, settings.reuse_seconds)
         self._gate = Gate(tokens, anon_key=settings.anon_key, service_key=settings.service_key)
         objects = settings.objects
         store = BucketStore(objects) if objects is not None else FolderStore(settings.files)
         self._storage = Storage(self._database, self._gate, store)
         self._parts = (
-            Auth(self._database, tokens, self._gate, self._metrics, self._faults),
+            Auth(
+                self._database,
+                tokens,
+                refreshing,
+                self._gate,
+                metrics=self._metrics,
+                faults=self._faults,
+            ),
+            AuthAdmin(self._database, tokens, self._gate),
             Rest(self._database, self._gate),
             Functions(self._database, self._gate, self._metrics),
             self._storage,

@@ -1,6 +1,7 @@
 """The auth part: users, sessions and rotating refresh tokens, as GoTrue has them."""
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -14,19 +15,30 @@ from failback.lab.product.gate import Gate
 from failback.lab.product.metrics import Metrics
 from failback.lab.product.problems import ProblemError
 from failback.lab.product.queries import query
-from failback.lab.product.tokens import Tokens
+from failback.lab.product.refreshing import Refreshing
+from failback.lab.product.tokens import Caller, Tokens
+from failback.lab.product.users import shown, with_user
 
 _USER_AGENT_LENGTH = 200
+_SCOPES = ("global", "local", "others")
 
 
 class Auth:
     """Handlers under `/auth/v1/`."""
 
     def __init__(
-        self, database: Database, tokens: Tokens, gate: Gate, metrics: Metrics, faults: Faults
+        self,
+        database: Database,
+        tokens: Tokens,
+        refreshing: Refreshing,
+        gate: Gate,
+        *,
+        metrics: Metrics,
+        faults: Faults,
     ) -> None:
         self._database = database
         self._tokens = tokens
+        self._refreshing = refreshing
         self._gate = gate
         self._metrics = metrics
         self._faults = faults
@@ -39,7 +51,8 @@ class Auth:
             web.get("/auth/v1/user", self.user),
             web.post("/auth/v1/logout", self.log_out),
             web.get("/auth/v1/health", self.health),
-            web.delete("/auth/v1/admin/users/{id}", self.delete_user),
+            web.get("/auth/v1/settings", self.settings),
+            web.get("/auth/v1/.well-known/jwks.json", self.keys),
         ]
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -49,15 +62,29 @@ class Auth:
             {"name": "GoTrue", "version": "lab", "description": "Auth of the lab's product"}
         )
 
+    async def settings(self, _request: web.Request) -> web.Response:
+        """What a form for signing in has to know."""
+        return web.json_response(
+            {
+                "external": {"email": True, "phone": False},
+                "disable_signup": False,
+                "mailer_autoconfirm": True,
+                "phone_autoconfirm": False,
+                "sms_provider": "",
+                "saml_enabled": False,
+            }
+        )
+
+    async def keys(self, _request: web.Request) -> web.Response:
+        """The public keys that access tokens may be signed with, as RFC 7517 writes a set."""
+        return web.json_response({"keys": self._tokens.public_keys()})
+
     async def sign_up(self, request: web.Request) -> web.Response:
         """Makes a user with a session: `{"email", "password", "data"?}`."""
         self._metrics.auth_attempts.inc()
         body = await json_object(request)
         email, password = text_field(body, "email").strip().lower(), text_field(body, "password")
-        if "@" not in email:
-            raise ProblemError(
-                400, "validation_failed", "Unable to validate email address: invalid format"
-            )
+        check_email(email)
         session = self._new_session(request)
         user_id = str(uuid.uuid4())
         try:
@@ -73,8 +100,9 @@ class Auth:
             )
         except psycopg.errors.UniqueViolation as error:
             raise ProblemError(422, "user_already_exists", "User already registered") from error
-        user = row[0] if row else {}
-        return self._issued(user, session["session_id"], session["token"])
+        if row is None:
+            raise ProblemError(500, "unexpected_failure", "Database error saving new user")
+        return self._issued(row[0], session["session_id"], session["token"])
 
     async def token(self, request: web.Request) -> web.Response:
         """Issues a session for a password, or the next tokens for a refresh token."""
@@ -90,54 +118,58 @@ class Auth:
 
     async def user(self, request: web.Request) -> web.Response:
         """The user whose session asks; a session that was logged out is refused."""
-        caller = self._gate.user(request)
+        caller = self._signed_in(request)
         row = await self._database.row(
-            query("session_user"), {"session_id": caller.session_id, "user_id": caller.user_id}
+            with_user("session_user"),
+            {"session_id": caller.session_id, "user_id": caller.user_id},
         )
         if row is None:
+            raise ProblemError(403, "user_not_found", "User from sub claim in JWT does not exist")
+        if not row[0]:
             raise ProblemError(
                 403, "session_not_found", "Session from session_id claim in JWT does not exist"
             )
-        return web.json_response(row[0])
+        return web.json_response(shown(row[1]))
 
     async def log_out(self, request: web.Request) -> web.Response:
-        """Ends the session that asks; its refresh tokens go with it."""
-        caller = self._gate.user(request)
+        """Ends sessions of the user that asks; their refresh tokens go with them."""
+        caller = self._signed_in(request)
+        scope = request.query.get("scope", "global")
+        if scope not in _SCOPES:
+            raise ProblemError(400, "validation_failed", f"Unsupported logout scope {scope!r}")
         await self._database.rows(
-            "DELETE FROM auth.sessions WHERE id = %s::uuid", [caller.session_id]
+            query("log_out"),
+            {"user_id": caller.user_id, "session_id": caller.session_id, "scope": scope},
         )
         return web.Response(status=204)
 
-    async def delete_user(self, request: web.Request) -> web.Response:
-        """Deletes a user and all that belongs to it, with the service key."""
-        self._gate.service(request)
-        row = await self._database.row(
-            "DELETE FROM auth.users WHERE id = %s::uuid RETURNING id", [request.match_info["id"]]
-        )
-        if row is None:
-            raise ProblemError(404, "user_not_found", "User not found")
-        return web.json_response({})
+    def _signed_in(self, request: web.Request) -> Caller:
+        """Whose session asks. Here a bad token is forbidden, where elsewhere it is unauthorized."""
+        try:
+            return self._gate.user(request)
+        except ProblemError as problem:
+            if problem.code == "bad_jwt":
+                raise ProblemError(403, "bad_jwt", str(problem)) from problem
+            raise
 
     async def _log_in(self, request: web.Request) -> web.Response:
         body = await json_object(request)
         email, password = text_field(body, "email"), text_field(body, "password")
-        row = await self._database.row(query("find_login"), {"email": email.strip()})
+        row = await self._database.row(with_user("find_login"), {"email": email.strip()})
         if row is None or not await self._tokens.matches(password, row[1]):
             raise ProblemError(400, "invalid_credentials", "Invalid login credentials")
+        if row[3]:
+            raise ProblemError(400, "user_banned", "User is banned")
         session = self._new_session(request)
         if await self._database.row(query("start_session"), session | {"user_id": row[0]}) is None:
             raise ProblemError(400, "invalid_credentials", "Invalid login credentials")
         return self._issued(row[2], session["session_id"], session["token"])
 
     async def _refresh(self, request: web.Request) -> web.Response:
-        shown = text_field(await json_object(request), "refresh_token")
-        token = self._tokens.refresh_token()
-        row = await self._database.row(query("rotate_token"), {"shown": shown, "token": token})
-        if row is None:
-            raise ProblemError(
-                400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"
-            )
-        return self._issued(row[3], row[2], token)
+        refreshed = await self._refreshing.refresh(
+            text_field(await json_object(request), "refresh_token")
+        )
+        return self._issued(refreshed.user, refreshed.session_id, refreshed.token)
 
     def _new_session(self, request: web.Request) -> dict[str, Any]:
         return {
@@ -152,12 +184,26 @@ class Auth:
             user_id=str(user["id"]), session_id=session_id, email=str(user["email"])
         )
         self._metrics.auth_success.inc()
+        lifetime = self._tokens.lifetime_seconds
         return web.json_response(
             {
                 "access_token": access,
                 "token_type": "bearer",
-                "expires_in": self._tokens.lifetime_seconds,
+                "expires_in": lifetime,
+                "expires_at": int(time.time()) + lifetime,
                 "refresh_token": refresh,
-                "user": user,
+                "user": shown(user),
             }
+        )
+
+
+def check_email(email: str) -> None:
+    """Refuse what is no address.
+
+    Raises:
+        ProblemError: 400.
+    """
+    if "@" not in email:
+        raise ProblemError(
+            400, "validation_failed", "Unable to validate email address: invalid format"
         )

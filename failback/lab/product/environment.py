@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 VARIABLES = {
     "dsn": "FAILBACK_LAB_DSN",
@@ -10,6 +11,10 @@ VARIABLES = {
     "service_key": "FAILBACK_LAB_SERVICE_KEY",
 }
 """The libpq connection string of role `product`, and what is the same on both sides."""
+JWT_KEYS = "FAILBACK_LAB_JWT_KEYS"
+"""A JSON file of private keys that access tokens are signed with; none: the secret alone is."""
+REUSE_SECONDS = "FAILBACK_LAB_REUSE_SECONDS"
+"""How long after its rotation a refresh token may be shown again."""
 
 
 def written(values: Mapping[str, str]) -> dict[str, str]:
@@ -27,3 +32,14 @@ def read() -> dict[str, str]:
     if missing:
         raise LookupError(f"The product needs {', '.join(missing)} in its environment.")
     return {name: os.environ[variable] for name, variable in VARIABLES.items()}
+
+
+def jwt_keys() -> Path | None:
+    """The file of signing keys of this process; None where it has none."""
+    named = os.environ.get(JWT_KEYS)
+    return Path(named) if named else None
+
+
+def reuse_seconds() -> float:
+    """How long a rotated refresh token may be shown again; ten seconds as on hosted projects."""
+    return float(os.environ.get(REUSE_SECONDS) or 10.0)

@@ -7,7 +7,15 @@ from aiohttp import web
 from failback.lab.product.problems import ProblemError
 from failback.lab.product.tokens import Caller, Tokens
 
-_OPEN = frozenset({"/auth/v1/health", "/rest/v1/", "/storage/v1/health", "/functions/v1/hello"})
+_OPEN = frozenset(
+    {
+        "/auth/v1/health",
+        "/auth/v1/.well-known/jwks.json",
+        "/rest/v1/",
+        "/storage/v1/health",
+        "/functions/v1/hello",
+    }
+)
 _GUARDED = ("/auth/", "/rest/", "/storage/", "/functions/")
 
 

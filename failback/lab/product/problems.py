@@ -70,12 +70,12 @@ def _from_sqlstate(state: str, text: str) -> ProblemError:
 def response(problem: ProblemError, path: str) -> web.Response:
     """The problem as the part of Supabase that was asked writes it.
 
-    `code` and `message` are in every form; auth repeats them as `error_code` and `msg`, storage
-    as `statusCode` and `error`.
+    `message` is in every form, and so is `code`; but auth gives the status there, and the code as
+    `error_code`. Storage repeats both as `statusCode` and `error`.
     """
     body: dict[str, Any] = {"code": problem.code, "message": str(problem)}
     if path.startswith("/auth/"):
-        body |= {"error_code": problem.code, "msg": str(problem)}
+        body |= {"code": problem.status, "error_code": problem.code, "msg": str(problem)}
     elif path.startswith("/storage/"):
         body |= {"statusCode": str(problem.status), "error": problem.code}
     else:

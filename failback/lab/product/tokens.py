@@ -1,14 +1,16 @@
-"""Passwords and tokens: bcrypt, and JWTs that both sides accept because they share a secret."""
+"""Passwords and tokens: bcrypt, and JWTs that both sides accept who share what signs them."""
 
 import asyncio
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import bcrypt
 import jwt
 
 from failback.lab.product.problems import ProblemError
+from failback.lab.product.signing_keys import SigningKeys
 
 _ALGORITHM = "HS256"
 _SLOW_COST = 7
@@ -36,13 +38,22 @@ class Tokens:
     """Issues and checks tokens and password hashes.
 
     Args:
-        secret: the JWT secret that both sides share.
+        secret: the JWT secret; usually both sides share it.
         cost: bcrypt's cost; hosted Supabase uses 10, the lab less.
+        keys: asymmetric keys that sign and are trusted besides the secret.
         lifetime_seconds: how long an access token is good for.
     """
 
-    def __init__(self, secret: str, *, cost: int, lifetime_seconds: int = 3600) -> None:
+    def __init__(
+        self,
+        secret: str,
+        *,
+        cost: int,
+        keys: SigningKeys | None = None,
+        lifetime_seconds: int = 3600,
+    ) -> None:
         self._secret = secret
+        self._keys = keys
         self._cost = cost
         self.lifetime_seconds = lifetime_seconds
 
@@ -60,7 +71,16 @@ class Tokens:
             "iat": now,
             "exp": now + self.lifetime_seconds,
         }
-        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        key = self._keys.signing() if self._keys is not None else None
+        if key is None:
+            return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        return jwt.encode(
+            claims, key, algorithm=key.algorithm_name, headers={"kid": str(key.key_id)}
+        )
+
+    def public_keys(self) -> list[dict[str, Any]]:
+        """The keys that anybody may check a token with; none where only the secret signs."""
+        return self._keys.public() if self._keys is not None else []
 
     def read(self, token: str) -> Caller:
         """Who holds an access token.
@@ -69,9 +89,8 @@ class Tokens:
             ProblemError: 401, the token is expired, forged or no token.
         """
         try:
-            claims = jwt.decode(
-                token, self._secret, algorithms=[_ALGORITHM], audience="authenticated"
-            )
+            key, algorithm = self._key_of(token)
+            claims = jwt.decode(token, key, algorithms=[algorithm], audience="authenticated")
         except jwt.ExpiredSignatureError as error:
             raise ProblemError(401, "bad_jwt", "JWT expired") from error
         except jwt.InvalidTokenError as error:
@@ -82,6 +101,12 @@ class Tokens:
             session_id=claims.get("session_id"),
             email=claims.get("email"),
         )
+
+    def _key_of(self, token: str) -> tuple[str | jwt.PyJWK, str]:
+        """What a token has to be signed with: the key that it names, else the secret."""
+        kid = jwt.get_unverified_header(token).get("kid")
+        key = self._keys.verifying(kid) if self._keys is not None and kid else None
+        return (self._secret, _ALGORITHM) if key is None else (key, key.algorithm_name)
 
     def refresh_token(self) -> str:
         """A new opaque refresh token."""

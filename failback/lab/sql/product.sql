@@ -16,7 +16,9 @@ CREATE TABLE IF NOT EXISTS auth.users (
     raw_app_meta_data jsonb NOT NULL DEFAULT '{}',
     raw_user_meta_data jsonb NOT NULL DEFAULT '{}',
     confirmed_at timestamptz GENERATED ALWAYS AS (email_confirmed_at) STORED,
+    phone text,
     is_anonymous boolean NOT NULL DEFAULT false,
+    is_sso_user boolean NOT NULL DEFAULT false,
     banned_until timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -71,6 +73,53 @@ CREATE TABLE IF NOT EXISTS auth.refresh_tokens (
 );
 CREATE INDEX IF NOT EXISTS refresh_tokens_session_idx ON auth.refresh_tokens (session_id, revoked);
 CREATE INDEX IF NOT EXISTS refresh_tokens_user_idx ON auth.refresh_tokens (user_id);
+
+DO $$
+BEGIN
+    CREATE TYPE auth.factor_type AS ENUM ('totp', 'webauthn', 'phone');
+    CREATE TYPE auth.factor_status AS ENUM ('unverified', 'verified');
+    CREATE TYPE auth.one_time_token_type AS ENUM (
+        'confirmation_token', 'reauthentication_token', 'recovery_token',
+        'email_change_token_new', 'email_change_token_current', 'phone_change_token');
+EXCEPTION WHEN duplicate_object THEN
+    NULL;
+END
+$$;
+
+CREATE TABLE IF NOT EXISTS auth.mfa_factors (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE,
+    friendly_name text,
+    factor_type auth.factor_type NOT NULL,
+    status auth.factor_status NOT NULL,
+    secret text,
+    phone text,
+    last_challenged_at timestamptz UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX IF NOT EXISTS mfa_factors_friendly_name_key
+    ON auth.mfa_factors (friendly_name, user_id) WHERE trim(friendly_name) <> '';
+
+CREATE TABLE IF NOT EXISTS auth.one_time_tokens (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE,
+    token_type auth.one_time_token_type NOT NULL,
+    token_hash text NOT NULL CHECK (token_hash <> ''),
+    relates_to text NOT NULL,
+    created_at timestamp NOT NULL DEFAULT now(),
+    updated_at timestamp NOT NULL DEFAULT now(),
+    UNIQUE (user_id, token_type)
+);
+CREATE INDEX IF NOT EXISTS one_time_tokens_hash_idx ON auth.one_time_tokens (token_hash);
+
+CREATE TABLE IF NOT EXISTS auth.audit_log_entries (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    instance_id uuid,
+    payload json,
+    ip_address varchar(64) NOT NULL DEFAULT '',
+    created_at timestamptz DEFAULT now()
+);
 
 CREATE TABLE IF NOT EXISTS storage.objects (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),

@@ -9,16 +9,19 @@ WITH new_user AS (
     INSERT INTO auth.identities (user_id, provider, provider_id, identity_data, last_sign_in_at)
     SELECT id, 'email', id::text, jsonb_build_object('sub', id, 'email', email), now()
     FROM new_user
+    RETURNING *
 ), new_session AS (
     INSERT INTO auth.sessions (id, user_id, user_agent)
     SELECT %(session_id)s::uuid, id, %(user_agent)s FROM new_user
 ), new_token AS (
     INSERT INTO auth.refresh_tokens (token, user_id, session_id)
     SELECT %(token)s, id, %(session_id)s::uuid FROM new_user
+), audited AS (
+    INSERT INTO auth.audit_log_entries (payload)
+    SELECT json_build_object('action', 'user_signedup', 'actor_id', id, 'actor_username', email,
+        'log_type', 'team', 'timestamp', now())
+    FROM new_user
 )
-SELECT json_build_object(
-    'id', id, 'aud', aud, 'role', role, 'email', email,
-    'email_confirmed_at', email_confirmed_at, 'last_sign_in_at', last_sign_in_at,
-    'app_metadata', raw_app_meta_data, 'user_metadata', raw_user_meta_data,
-    'created_at', created_at, 'updated_at', updated_at)
-FROM new_user
+SELECT to_jsonb(new_user) || jsonb_build_object('identities', jsonb_build_array(
+    to_jsonb(new_identity)))
+FROM new_user, new_identity

@@ -1,0 +1,1 @@
+SELECT {user} FROM auth.users WHERE id = %(user_id)s::uuid
