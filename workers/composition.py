@@ -18,7 +18,16 @@ from activities.dns import DnsActivities
 from activities.evidence import EvidenceActivities
 from activities.notifications import NotificationActivities
 from activities.post_mortem import PostMortemActivities, PostMortemWriter
+from activities.recovery import RecoveryActivities
 from activities.response import Gather, ResponseActivities, ResponseSettings
+from activities.storage import StorageActivities
+from activities.system import (
+    AuthActivities,
+    ConfigurationActivities,
+    FunctionActivities,
+    PauseActivities,
+    ValidationActivities,
+)
 from activities.traffic import TrafficActivities
 from activities.verification import ProbeFactory, VerificationActivities
 from failback.backup_ports import Backups
@@ -35,9 +44,20 @@ from failback.ports import (
     RollbackRegistry,
     ServiceChecks,
 )
+from failback.recovery_ports import ChangeArchive, Recovery
+from failback.storage_ports import StorageSyncEngine
+from failback.system_ports import (
+    AuthBridge,
+    ConfigurationSwitch,
+    FunctionFleet,
+    MigrationActivityPause,
+    SystemValidation,
+)
 from workflows.alert_response import AlertResponse
 from workflows.backup_proof import BackupProof
 from workflows.data_sync_rollback import DataSyncRollback
+from workflows.disaster_recovery import DisasterRecovery
+from workflows.full_system_rollback import FullSystemRollback
 from workflows.notification import Notification
 from workflows.post_mortem import PostMortem
 from workflows.recording import Recording
@@ -53,6 +73,8 @@ _PASSED_THROUGH = ("failback", "activities", "pydantic", "pydantic_core", "annot
 WORKFLOWS: Sequence[type] = (
     TrafficRollback,
     DataSyncRollback,
+    FullSystemRollback,
+    DisasterRecovery,
     AlertResponse,
     Recording,
     Notification,
@@ -61,6 +83,20 @@ WORKFLOWS: Sequence[type] = (
     BackupProof,
 )
 """Every workflow type that a worker can run."""
+
+
+@dataclass(frozen=True)
+class SystemPorts:
+    """What levels 3 and 4 take back besides rows and traffic; None for what an estate lacks."""
+
+    pauses: MigrationActivityPause | None = None
+    functions: FunctionFleet | None = None
+    auth: AuthBridge | None = None
+    storage: StorageSyncEngine | None = None
+    configuration: ConfigurationSwitch | None = None
+    validation: SystemValidation | None = None
+    recovery: Recovery | None = None
+    archive: ChangeArchive | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +120,7 @@ class WorkerPorts:
     pause: MigrationPause | None = None
     catch_up: CatchUpEngine | None = None
     """None where backlogs are never shared out, as in a dry run."""
+    system: SystemPorts = field(default_factory=SystemPorts)
     backups: Backups | None = None
     """None where the estate has none, and in a dry run."""
 
@@ -116,6 +153,7 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
         *evidence,
         *written,
         *shared,
+        *_system_activities(ports.system),
         *kept,
         audit.record,
         response.read_policy,
@@ -139,6 +177,39 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
         notifications.plan_delivery,
         notifications.deliver,
         notifications.notify,
+    ]
+
+
+def _system_activities(ports: SystemPorts) -> list[Callable[..., Any]]:
+    """What levels 3 and 4 call; where a part is missing its activities say so."""
+    pauses, functions = PauseActivities(ports.pauses), FunctionActivities(ports.functions)
+    auth, storage = AuthActivities(ports.auth), StorageActivities(ports.storage)
+    recovery = RecoveryActivities(ports.recovery, ports.archive)
+    return [
+        pauses.pause_activities,
+        pauses.resume_activities,
+        functions.list_functions,
+        functions.bring_function_back,
+        functions.put_function_back,
+        auth.prepare_auth,
+        auth.open_session,
+        auth.confirm_session,
+        auth.confirm_refresh,
+        auth.close_session,
+        storage.pre_sync_storage,
+        storage.sync_storage,
+        storage.verify_storage,
+        ConfigurationActivities(ports.configuration).switch_configuration,
+        ValidationActivities(ports.validation).validate_system,
+        recovery.assess_damage,
+        recovery.activate_standby,
+        recovery.restore_part,
+        recovery.archive_now,
+        recovery.replay_archive,
+        recovery.verify_restored,
+        recovery.rebuild_connections,
+        recovery.enable_service,
+        recovery.watch_service,
     ]
 
 

@@ -30,8 +30,7 @@ class DataSyncRollback(WriteGapWorkflow):
     @workflow.init
     def __init__(self, request: RollbackRequest) -> None:
         self.prepare(request)
-        self._fenced = False
-        self._catching_up = False
+        self.prepare_sync()
 
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
@@ -49,15 +48,15 @@ class DataSyncRollback(WriteGapWorkflow):
         self.journal.started()
         async with self.measuring_availability():
             try:
-                if await self._caught_up():
+                if await self.caught_up():
                     await self.hold_requests()
-                    await self._fence_target()
-                    await self._sync_back()
-                    await self._verify_integrity()
-                    await self._roll_traffic_back()
+                    await self.fence_target()
+                    await self.sync_back()
+                    await self.verify_integrity()
+                    await self.roll_traffic_back()
                 else:
-                    await self._roll_traffic_back_at_once()
-                await self._resume_operations()
+                    await self.roll_traffic_back_at_once()
+                await self.resume_operations()
             except StepFailedError as failure:
                 await self._roll_traffic_back_without_sync(failure)
             self.service_restored()
@@ -69,7 +68,12 @@ class DataSyncRollback(WriteGapWorkflow):
         """Until the target is held and fenced; from there on this level is as quick as level 1."""
         return super().may_escalate() or self._catching_up
 
-    async def _caught_up(self) -> bool:
+    def prepare_sync(self) -> None:
+        """Make this level's own state, before any message can arrive."""
+        self._fenced = False
+        self._catching_up = False
+
+    async def caught_up(self) -> bool:
         """Drain while customers still write; False where nobody may wait for that any more."""
         if self.escalated:
             return False
@@ -104,11 +108,12 @@ class DataSyncRollback(WriteGapWorkflow):
                 step.observed(Outcome.INCONCLUSIVE, f"cut short: escalated by {self.escalated}")
         return not self.escalated
 
-    async def _roll_traffic_back_at_once(self) -> None:
+    async def roll_traffic_back_at_once(self) -> None:
         """Escalated: level 1 as a child does all that it does alone; its tail is drained after."""
         await self._run_traffic_rollback(already_fenced=False, tail_accepted="")
 
-    async def _fence_target(self) -> None:
+    async def fence_target(self) -> None:
+        """No write can be acknowledged on the target any more, and that is proved."""
         budget = self.timeline.budget("fence", 10.0)
         self.data_loss = DataLoss(lost_rows=None, tail="pending", detail="not drained yet")
         async with self.timeline.step("fence", budget) as step:
@@ -117,7 +122,7 @@ class DataSyncRollback(WriteGapWorkflow):
             if not self._fenced:
                 raise StepFailedError("fence", report.detail)
 
-    async def _sync_back(self) -> None:
+    async def sync_back(self) -> None:
         """Drain the rest; what does not fit into a moment goes on under heartbeats."""
         budget = self.timeline.budget("sync_back", 120.0)
         async with self.timeline.step("sync_back", budget) as step:
@@ -138,7 +143,8 @@ class DataSyncRollback(WriteGapWorkflow):
                 raise StepFailedError("sync_back", report.detail or "the tail is not empty")
         self.data_loss = DataLoss(lost_rows=None, detail="the two sides were not compared")
 
-    async def _verify_integrity(self) -> None:
+    async def verify_integrity(self) -> None:
+        """Both sides hold the same rows, and what the estate demands of them."""
         budget = self.timeline.budget("verify_integrity", 60.0)
         async with self.timeline.step("verify_integrity", budget) as step:
             report = await workflow.execute_activity_method(
@@ -156,7 +162,7 @@ class DataSyncRollback(WriteGapWorkflow):
                 raise StepFailedError("verify_integrity", _verdict(report))
         self.data_loss = DataLoss()
 
-    async def _roll_traffic_back(self) -> None:
+    async def roll_traffic_back(self) -> None:
         """Level 1 as a child; from here on the rollback only goes forward."""
         await self._run_traffic_rollback(already_fenced=True, tail_accepted="")
 
@@ -204,7 +210,7 @@ class DataSyncRollback(WriteGapWorkflow):
         if child.data_loss.tail == "pending":
             self.data_loss = child.data_loss
 
-    async def _resume_operations(self) -> None:
+    async def resume_operations(self) -> None:
         """Observe that the source has everything it needs to be the live side."""
         budget = self.timeline.budget("resume", 10.0)
         async with self.timeline.step("resume", budget) as step:

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
     from activities.verification import VerificationActivities
     from failback.models.common import Outcome
+    from failback.models.recovery import RecoveryResult
     from failback.models.requests import DrainRequest, MeasureAvailabilityRequest
     from failback.models.rollback import (
         AvailabilityReport,
@@ -25,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         StepRecord,
     )
     from failback.models.sync import DrainReport, VerifyReport
+    from failback.models.system import ItemsReport
 from workflows import options
 from workflows.gate import GatedWorkflow
 from workflows.stakeholders import Stakeholders
@@ -65,6 +67,9 @@ class RollbackWorkflow(GatedWorkflow):
         self.error: str | None = None
         self.emergency_action: EmergencyAction | None = None
         self.children: tuple[RollbackResult, ...] = ()
+        self.validation: ItemsReport | None = None
+        self.paused: tuple[str, ...] = ()
+        self.recovery: RecoveryResult | None = None
         self.ended: RollbackResult | None = None
 
     @workflow.query
@@ -228,6 +233,9 @@ class RollbackWorkflow(GatedWorkflow):
             children=self.children,
             plan_hash=self.approvals.plan_hash,
             escalated=bool(self.escalated),
+            validation=self.validation,
+            paused=self.paused,
+            recovery=self.recovery,
         )
         return self.ended
 

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
         Message,
         MessageKind,
     )
+    from failback.models.recovery import RecoveryGate
     from failback.models.requests import NotifyRequest
     from failback.models.rollback import RollbackRequest, RollbackResult
     from failback.models.traffic import CheckResult
@@ -94,6 +95,24 @@ class Stakeholders:
             plan=plan,
             approve=command,
             reject=command.replace("approve", "reject"),
+        )
+
+    def gate_waits(self, gate: RecoveryGate) -> None:
+        """A recovery waits for an operator's answer, whoever began it."""
+        request = self._request
+        if request.dry_run:
+            return
+        command = f"failback recovery go-on {gate.gate} --as NAME --role ROLE"
+        self._say(
+            MessageKind.APPROVAL_NEEDED,
+            f"gate/{gate.gate}",
+            f"recovery waits at gate {gate.gate}",
+            gate.plan,
+            severity="critical",
+            before=gate.last_detail,
+            loss="not known" if gate.loss_seconds is None else f"{gate.loss_seconds:.0f} s",
+            see="failback recovery status",
+            go_on=command,
         )
 
     def failed_early(self, error: str) -> None:

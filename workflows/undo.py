@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Container, Coroutine
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -59,13 +59,15 @@ class UndoStack:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError, FailureError):
                 return await running
-            await self._unwind()
+            await self.unwind()
             raise
 
-    async def _unwind(self) -> None:
-        """Undo everything, each even where another failed."""
+    async def unwind(self, *, keep: Container[str] = ()) -> None:
+        """Undo everything but what is named, each even where another failed."""
         while self._undoings:
             name, undo = self._undoings.pop()
+            if name in keep:
+                continue
             try:
                 await undo()
             except FailureError:

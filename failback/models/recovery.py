@@ -211,6 +211,8 @@ class RecoveryResult(Payload):
     restores: tuple[RestoreReport, ...] = ()
     gates: tuple[RecoveryGate, ...] = ()
     services: tuple[ReturnedService, ...] = ()
+    left: tuple[Item, ...] = ()
+    """What was not done, by whose word and why."""
     loss_seconds: float | None = None
     """Measured: from the last change that was restored to the last that was acknowledged, at
     most. None where it is not known."""

@@ -116,6 +116,13 @@ class MeasureAvailabilityRequest(StepRequest):
     before: AvailabilityReport = AvailabilityReport()
 
 
+class StorageRequest(StepRequest):
+    """Carry the target's objects to the source."""
+
+    deletes_accepted_by: str = ""
+    """Who looked at a large number of deletes and wants them."""
+
+
 class NotifyRequest(StepRequest):
     """One message to one channel."""
 

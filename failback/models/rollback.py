@@ -6,7 +6,9 @@ from enum import StrEnum
 from pydantic import Field
 
 from failback.models.common import Level, Outcome, Payload, Service
+from failback.models.recovery import RecoveryPolicy, RecoveryResult
 from failback.models.sync import SyncPolicy, VerifyReport
+from failback.models.system import ItemsReport
 from failback.models.traffic import DnsRecord, ServiceRoute
 
 
@@ -15,6 +17,7 @@ class EmergencyAction(StrEnum):
 
     FORCED_FAILOVER = "FORCED_FAILOVER"
     IMMEDIATE_TRAFFIC_ROLLBACK_WITHOUT_SYNC = "IMMEDIATE_TRAFFIC_ROLLBACK_WITHOUT_SYNC"
+    DISASTER_RECOVERY_INITIATED = "DISASTER_RECOVERY_INITIATED"
 
 
 class Phase(StrEnum):
@@ -24,6 +27,8 @@ class Phase(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     DRAINING_TAIL = "draining_tail"
+    AT_GATE = "at_gate"
+    """A guided procedure waits for an operator's answer."""
     DONE = "done"
     FAILED = "failed"
     REJECTED = "rejected"
@@ -105,6 +110,8 @@ class RollbackPlan(Payload):
     """After so long a held request is let through whatever the rollback does."""
     stakeholders: tuple[str, ...] = ()
     """Channels that the notify step writes to."""
+    recovery: RecoveryPolicy = RecoveryPolicy()
+    """How level 4 is led."""
 
     def route(self, service: Service) -> ServiceRoute:
         """The route of one service; raises KeyError where the plan has none."""
@@ -135,6 +142,10 @@ class RollbackRequest(Payload):
     """Digest of the decision that asks for it; part of what an approval is bound to."""
     dry_run: bool = False
     """The worker's ports only say what they would do; nobody is asked."""
+    earlier: "RollbackResult | None" = None
+    """What a lower level did before it was escalated to this one; none of it is done again."""
+    findings: str = ""
+    """Why a parent could not go on, for the people at a child's gates."""
 
 
 class StepRecord(Payload):
@@ -218,6 +229,12 @@ class RollbackResult(Payload):
     plan_hash: str = ""
     escalated: bool = False
     """Whether it was told to act at once, as level 1."""
+    validation: ItemsReport | None = None
+    """What level 3 saw of the whole product at its end."""
+    paused: tuple[str, ...] = ()
+    """Migration activities that stay paused until somebody resumes them."""
+    recovery: RecoveryResult | None = None
+    """What a disaster recovery found, restored and returned."""
 
 
 class RollbackStatus(Payload):

@@ -13,7 +13,12 @@ from failback.models.common import Level
 from failback.models.rollback import RollbackRequest
 from failback.temporal import ids
 
-WORKFLOW_OF_LEVEL = {Level.TRAFFIC: "TrafficRollback", Level.DATA_SYNC: "DataSyncRollback"}
+WORKFLOW_OF_LEVEL = {
+    Level.TRAFFIC: "TrafficRollback",
+    Level.DATA_SYNC: "DataSyncRollback",
+    Level.FULL_SYSTEM: "FullSystemRollback",
+    Level.DISASTER_RECOVERY: "DisasterRecovery",
+}
 """Workflow types by level, as they are registered."""
 
 TASK_SECONDS = timedelta(seconds=5)

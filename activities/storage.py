@@ -1,0 +1,46 @@
+"""Effects on stored objects: copied ahead, carried over, compared."""
+
+from temporalio import activity
+
+from activities.failures import maps_errors_sync
+from activities.heartbeating import heartbeat
+from failback.models.common import Outcome
+from failback.models.requests import StorageRequest
+from failback.models.storage import StorageSyncReport, StorageVerifyReport
+from failback.storage_ports import StorageSyncEngine
+
+
+class StorageActivities:
+    """Carries objects from the target to the source.
+
+    Args:
+        storage: the estate's storage sync; None where it keeps no objects.
+    """
+
+    def __init__(self, storage: StorageSyncEngine | None) -> None:
+        self._storage = storage
+
+    @activity.defn(no_thread_cancel_exception=True)
+    @maps_errors_sync
+    def pre_sync_storage(self, request: StorageRequest) -> StorageSyncReport:
+        """Copy while customers still write; what changes under it is left for the next pass."""
+        return self._synced(request)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    @maps_errors_sync
+    def sync_storage(self, request: StorageRequest) -> StorageSyncReport:
+        """Copy, replace and delete until a pass finds nothing left to do."""
+        return self._synced(request)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    @maps_errors_sync
+    def verify_storage(self, _request: StorageRequest) -> StorageVerifyReport:
+        """Compare both sides object by object."""
+        if self._storage is None:
+            return StorageVerifyReport(outcome=Outcome.INCONCLUSIVE, buckets=())
+        return self._storage.verify(heartbeat)
+
+    def _synced(self, request: StorageRequest) -> StorageSyncReport:
+        if self._storage is None:
+            return StorageSyncReport(outcome=Outcome.INCONCLUSIVE, buckets=())
+        return self._storage.sync(heartbeat, deletes_accepted_by=request.deletes_accepted_by)
