@@ -26,7 +26,8 @@ from failback.models.post_mortem import (
 )
 from failback.models.responses import AUTOMATION
 from failback.models.rollback import RollbackResult
-from failback.ports import AuditLog, PostMortemStore
+from failback.ports import AuditLog
+from failback.post_mortem_ports import PostMortemStore
 
 F = TypeVar("F", bound=Payload)
 

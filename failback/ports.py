@@ -9,7 +9,6 @@ from failback.models.certificate import Attestation
 from failback.models.common import Service, Side
 from failback.models.decision import MetricEvidence
 from failback.models.messages import Delivery, DeliveryPlan, Message
-from failback.models.post_mortem import PostMortemFacts, WrittenPostMortem
 from failback.models.repair import RepairReport
 from failback.models.responses import MigrationPauseReport, RollbackSurvey
 from failback.models.rollback import AvailabilityReport
@@ -160,23 +159,6 @@ class Notifier(Protocol):
 
     async def aclose(self) -> None:
         """Give back connections."""
-        ...
-
-
-class PostMortemStore(Protocol):
-    """Keeps post-mortems, one for each rollback. Raises PostMortemError."""
-
-    @property
-    def due_seconds(self) -> float:
-        """A post-mortem is complete in time within so long of its rollback's end."""
-        ...
-
-    def keep(self, found: PostMortemFacts) -> WrittenPostMortem:
-        """Write a document, or write it anew: what people wrote in it stays. Blocking."""
-        ...
-
-    def read(self, rollback_id: str) -> str:
-        """A document as it is now, as Markdown. Blocking."""
         ...
 
 

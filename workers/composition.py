@@ -39,11 +39,11 @@ from failback.ports import (
     LoadBalancer,
     MigrationPause,
     Notifier,
-    PostMortemStore,
     ReverseSyncEngine,
     RollbackRegistry,
     ServiceChecks,
 )
+from failback.post_mortem_ports import PostMortemStore
 from failback.recovery_ports import ChangeArchive, Recovery
 from failback.storage_ports import StorageSyncEngine
 from failback.system_ports import (
