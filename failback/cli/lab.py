@@ -17,7 +17,7 @@ from failback.lab.audit import audit as compare
 from failback.lab.channel import ask
 from failback.lab.load import run as run_load
 from failback.lab.loading import load_sql as load_on_both_sides
-from failback.lab.state import LabState
+from failback.lab.state import LabState, read_state
 from failback.lab.tally import LoadProgress, LoadSummary
 from failback.models.common import Outcome, Side
 from failback.models.decision import Mode
@@ -191,6 +191,15 @@ def load(
     seed: Annotated[
         int | None, typer.Option(help="Makes the customers' choices repeatable.")
     ] = None,
+    objects: Annotated[
+        bool | None,
+        typer.Option(
+            "--objects/--no-objects",
+            help="Store objects, too; as the lab was started with --system unless told."
+            " Levels 1 and 2 leave them on the target.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Be the product's customers, and write every acknowledged write to a journal.
@@ -213,6 +222,7 @@ def load(
             anon_key=facts["product"]["anon_key"],
             on_progress=lambda progress: output.note(_progress(progress)),
             seed=seed,
+            objects="objects" in facts.get("system", {}) if objects is None else objects,
             stop=stop,
         )
 
@@ -235,11 +245,23 @@ def audit(
 
     Exits 1 where an acknowledged write is lost, or a value is wrong.
     """
+    facts = {} if dsn and read_state(directory) is None else control.state_of(directory).facts
     if dsn is None:
-        dsn = control.state_of(directory).facts["source"]["dsn"]
-    report = compare(journal, str(dsn))
+        dsn = str(facts["source"]["dsn"])
+    side = next((side for side in Side if dsn in facts.get(side.value, {}).values()), None)
+    stored = facts.get("system", {}).get("objects", {})
+    report = compare(journal, dsn, stored.get(side.value) if side else None)
     output = _output(ctx, as_json)
     output.show(report, lambda console: console.print(report.sentence))
+    if report.objects_lost:
+        output.note(
+            f"{report.objects_lost} of the lost are objects: level 3 and `failback storage sync`"
+            " bring them back, levels 1 and 2 leave them on the target."
+        )
+    if report.objects_unjudged:
+        output.note(
+            f"{report.objects_unjudged} objects were not judged: where they are is unknown."
+        )
     return ExitCode.FAILED if report.lost or report.wrong else ExitCode.DONE
 
 

@@ -7,15 +7,18 @@ hold; an unknown one adds a state that it may hold as well, until the next ackno
   there though it was deleted last, or holds an earlier state that was overwritten since.
 - *wrong*: the row holds a value that no acknowledged or unknown write explains, which includes
   that of a write that was refused.
+
+An object is its bytes together with its row: after an acknowledged write both have to be there,
+and after an acknowledged delete neither.
 """
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal, LiteralString
+from typing import Any, Literal, LiteralString
 
 import psycopg
 
@@ -26,6 +29,8 @@ from failback.errors import (
     MissingRightError,
     UnreachableError,
 )
+from failback.lab.audit_objects import held_objects, is_object
+from failback.lab.customer_objects import TABLE
 from failback.lab.journal import Journal, WriteKind, WriteOutcome, WriteRecord, read
 from failback.models.common import Payload
 
@@ -33,6 +38,7 @@ ABSENT = None
 """The state of a key that has no row (or one that is softly deleted)."""
 
 _EXAMPLES = 10
+_ROW_ALONE = "a row without bytes"
 _BATCH = 5000
 
 
@@ -68,6 +74,14 @@ class AuditReport(Payload):
     """Writes that were refused; none of them may be there."""
     keys: int = 0
     """Keys that were compared."""
+    objects: int = 0
+    """Those of them that are objects."""
+    objects_lost: int = 0
+    """Part of `lost`."""
+    objects_wrong: int = 0
+    """Part of `wrong`."""
+    objects_unjudged: int = 0
+    """Objects of the journal that nobody said where to look for."""
     lost_examples: tuple[Finding, ...] = ()
     wrong_examples: tuple[Finding, ...] = ()
 
@@ -82,12 +96,14 @@ class AuditReport(Payload):
         return f"acknowledged: {self.acknowledged}, lost: {self.lost}, wrong: {self.wrong}"
 
 
-def audit(journal: Path, dsn: str) -> AuditReport:
+def audit(journal: Path, dsn: str, objects: Mapping[str, Any] | None = None) -> AuditReport:
     """Compare a journal with one database.
 
     Args:
         journal: the file that the load wrote.
         dsn: libpq connection string of a role that may read the product's tables.
+        objects: the endpoint of that side's objects, as `storage.source` is written; without it
+            they are not judged.
 
     Raises:
         JournalError: the file is not a journal.
@@ -97,20 +113,29 @@ def audit(journal: Path, dsn: str) -> AuditReport:
         ConfigurationError: the connection string is none.
     """
     written = read(journal)
-    return judge(written, _held(dsn, {record.key for record in written.records}))
+    keys = {record.key for record in written.records}
+    stored = None if objects is None else held_objects(objects, keys)
+    return judge(written, _held(dsn, keys), stored)
 
 
-def judge(journal: Journal, held: dict[str, str]) -> AuditReport:
+def judge(
+    journal: Journal, held: dict[str, str], objects: Mapping[str, str] | None = None
+) -> AuditReport:
     """Compare a journal with the rows that a database holds, by key.
 
     Args:
         journal: the writes.
         held: value by key (`table/identifier`) of each key of the journal that has a row.
+        objects: digest and bytes by key of each object that is there; None judges none.
     """
     verdicts: dict[str, list[Finding]] = {"lost": [], "wrong": []}
     histories = _histories(journal.records)
+    if objects is None:
+        histories = {key: one for key, one in histories.items() if not is_object(key)}
     for key, history in histories.items():
         found = held.get(key, ABSENT)
+        if objects is not None and is_object(key):
+            found = history.object_found(objects.get(key, ABSENT), has_row=key in held)
         verdict = history.verdict(found)
         if verdict is not None:
             verdicts[verdict].append(
@@ -128,6 +153,10 @@ def judge(journal: Journal, held: dict[str, str]) -> AuditReport:
         unknown=journal.count(WriteOutcome.UNKNOWN),
         refused=journal.count(WriteOutcome.REFUSED),
         keys=len(histories),
+        objects=sum(map(is_object, histories)),
+        objects_lost=sum(is_object(finding.key) for finding in verdicts["lost"]),
+        objects_wrong=sum(is_object(finding.key) for finding in verdicts["wrong"]),
+        objects_unjudged=len(set(map(_key, journal.records)) - set(histories)),
         lost_examples=tuple(verdicts["lost"][:_EXAMPLES]),
         wrong_examples=tuple(verdicts["wrong"][:_EXAMPLES]),
     )
@@ -151,6 +180,17 @@ class _History:
             self.acknowledged = record.sequence
         elif record.outcome is WriteOutcome.UNKNOWN and state not in self.right:
             self.right.append(state)
+
+    def object_found(self, stored: str | None, *, has_row: bool) -> str | None:
+        """The state of an object of which bytes and row were looked for.
+
+        While a write is unknown it may be half done: then the bytes alone are judged.
+        """
+        if len(self.right) > 1 or (stored is not ABSENT) == has_row:
+            return stored
+        if self.right == [ABSENT]:
+            return stored or _ROW_ALONE
+        return ABSENT
 
     def verdict(self, found: str | None) -> Literal["lost", "wrong"] | None:
         if found in self.right:
@@ -178,6 +218,10 @@ _LOOK_UPS: dict[str, LiteralString] = {
     "users": (
         "SELECT lower(email), lower(email) FROM auth.users"
         " WHERE lower(email) = ANY(%s) AND deleted_at IS NULL"
+    ),
+    TABLE: (
+        "SELECT bucket_id || '/' || name, version FROM storage.objects"
+        " WHERE bucket_id || '/' || name = ANY(%s)"
     ),
     "sessions": "SELECT id::text, user_id::text FROM auth.sessions WHERE id = ANY(%s::uuid[])",
 }
@@ -233,6 +277,10 @@ def _fits(table: str, identifier: str) -> bool:
         return str(uuid.UUID(identifier)) == identifier
     except ValueError:
         return False
+
+
+def _key(record: WriteRecord) -> str:
+    return record.key
 
 
 def _batches(items: Sequence[str]) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from failback.lab.customer_objects import CustomerObjects
 from failback.lab.journal import WriteKind, WriteOutcome
 from failback.lab.shop import Reply, Shop
 
@@ -33,9 +34,12 @@ class Customer:
         shop: the shared door.
         email: the customer's address; unique for a load.
         dice: what it picks with.
+        objects: whether it stores objects, too.
     """
 
-    def __init__(self, shop: Shop, email: str, dice: random.Random) -> None:
+    def __init__(
+        self, shop: Shop, email: str, dice: random.Random, *, objects: bool = False
+    ) -> None:
         self._shop = shop
         self._email = email
         self._dice = dice
@@ -46,6 +50,10 @@ class Customer:
         self._made = 0
         self._lines = 0
         self._signing_in = asyncio.Lock()
+        self._objects = CustomerObjects(shop, email.partition("@")[0], dice, lambda: self._token)
+        mix = (*_MIX, *_OBJECT_MIX) if objects else _MIX
+        self._actions = [action for action, _ in mix]
+        self._weights = [weight for _, weight in mix]
 
     async def sign_up(self) -> WriteOutcome:
         """Make the user and its first session."""
@@ -66,7 +74,7 @@ class Customer:
 
     async def act(self, due: float) -> None:
         """Do one thing: about 60 % write, the rest read, log in or ask."""
-        await self._dice.choices(_ACTIONS, _WEIGHTS)[0](self, due)
+        await self._dice.choices(self._actions, self._weights)[0](self, due)
 
     async def put(self, due: float) -> None:
         """Upsert one of the keys, or a new one."""
@@ -121,6 +129,14 @@ class Customer:
         )
         if outcome is WriteOutcome.REFUSED:
             self._documents.append(name)
+
+    async def put_object(self, due: float) -> None:
+        """Store an object, or replace one."""
+        await self._objects.put(due)
+
+    async def remove_object(self, due: float) -> None:
+        """Delete an object."""
+        await self._objects.remove(due)
 
     async def read(self, due: float) -> None:
         """Look at the newest documents, or at one key."""
@@ -230,7 +246,8 @@ class Customer:
         return f"The {first} of the {second}, line {self._lines}."
 
 
-_MIX: tuple[tuple[Callable[[Customer, float], Awaitable[None]], int], ...] = (
+_Mix = tuple[tuple[Callable[[Customer, float], Awaitable[None]], int], ...]
+_MIX: _Mix = (
     (Customer.put, 34),
     (Customer.remove, 6),
     (Customer.write_document, 16),
@@ -240,8 +257,8 @@ _MIX: tuple[tuple[Callable[[Customer, float], Awaitable[None]], int], ...] = (
     (Customer.sign_in, 8),
 )
 """What customers do, and how often, in percent."""
-_ACTIONS = [action for action, _ in _MIX]
-_WEIGHTS = [weight for _, weight in _MIX]
+_OBJECT_MIX: _Mix = ((Customer.put_object, 6), (Customer.remove_object, 2))
+"""What comes on top of those hundred where they store objects."""
 
 
 def _claims(token: str) -> dict[str, Any]:

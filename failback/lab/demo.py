@@ -107,6 +107,7 @@ class Demo:
                 *(_program(), "lab", "load", "--dir", str(self._lab), "--json"),
                 *("--journal", str(self._journal), "--users", str(USERS)),
                 *("--rps", str(REQUESTS_PER_SECOND), "--seconds", str(LOAD_SECONDS)),
+                "--no-objects",  # level 2 leaves them on the target
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

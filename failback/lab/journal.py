@@ -63,9 +63,9 @@ class WriteRecord(Payload):
     """When the outcome was known (for `sent`: when it left), UTC."""
     kind: WriteKind
     key: str
-    """`table/identifier`, such as `lab_writes/…` or `documents/…`."""
+    """`table/identifier`, such as `lab_writes/…`, `documents/…` or `objects/bucket/name`."""
     value: str | None = None
-    """What the key holds afterwards; None for a deletion."""
+    """What the key holds afterwards, of an object digest and bytes; None for a deletion."""
     outcome: WriteOutcome
     side: Side | None = None
     """The side that answered, as it says itself; None when none did."""

@@ -49,6 +49,7 @@ async def run(
     anon_key: str,
     on_progress: Watcher | None = None,
     seed: int | None = None,
+    objects: bool = False,
     stop: asyncio.Event | None = None,
 ) -> LoadSummary:
     """Sign customers up, let them act for a while, and sum up what they met.
@@ -63,6 +64,7 @@ async def run(
         anon_key: the product's public key.
         on_progress: called about once a second, in the event loop's thread.
         seed: makes the customers' choices repeatable; the keys differ in each run.
+        objects: whether customers store objects, too: 8 of 108 requests write or delete one.
         stop: set it to end earlier, with a summary.
 
     Raises:
@@ -79,7 +81,7 @@ async def run(
             api_url.rstrip("/"), connector=connector, timeout=timeout
         ) as session:
             shop = Shop(session, writer, tally, anon_key)
-            load = _Load(shop, tally, users, random.Random(seed), on_progress)
+            load = _Load(shop, tally, users, random.Random(seed), on_progress, objects=objects)
             await load.sign_up()
             await load.send(rps, seconds, stop or asyncio.Event())
     return tally.summary(users)
@@ -95,12 +97,15 @@ class _Load:
         users: int,
         dice: random.Random,
         on_progress: Watcher | None,
+        *,
+        objects: bool,
     ) -> None:
         self._shop = shop
         self._tally = tally
         self._users = users
         self._dice = dice
         self._on_progress = on_progress
+        self._objects = objects
         self._run_id = uuid.uuid4().hex[:10]
         self._customers: list[Customer] = []
         self._flying: set[asyncio.Task[None]] = set()
@@ -151,7 +156,8 @@ class _Load:
             for attempt in range(_SIGN_UP_TRIES):
                 # A new address each time: the one before may have been taken after all.
                 email = f"u{number}.{attempt}.{self._run_id}@load.example.org"
-                customer = Customer(self._shop, email, random.Random(self._dice.random()))
+                dice = random.Random(self._dice.random())
+                customer = Customer(self._shop, email, dice, objects=self._objects)
                 if await customer.sign_up() is WriteOutcome.ACKNOWLEDGED:
                     self._customers.append(customer)
                     return

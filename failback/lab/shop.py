@@ -63,14 +63,21 @@ class Shop:
         *,
         token: str | None = None,
         body: Any = None,
+        content: bytes | None = None,
         headers: dict[str, str] | None = None,
         rows: bool = False,
     ) -> Reply:
-        """Send one request and count it; `rows` says that an empty list is a failure."""
+        """Send one request and count it; `rows` says that an empty list is a failure.
+
+        `body` goes as JSON, `content` as it is.
+        """
         sent = self._key | (headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
-        reply = await self._reply(method, path, sent, body)
+        if body is not None:
+            content = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        reply = await self._reply(method, path, sent, content)
         if rows and reply.failure is None and reply.body == b"[]":
             reply = Reply(reply.status, reply.side, reply.body, "no row")
         self._tally.answered(due=due, side=reply.side, failure=reply.failure)
@@ -98,10 +105,9 @@ class Shop:
         self._journal.settled(record, WriteOutcome.ACKNOWLEDGED, side=reply.side, milliseconds=0.0)
         self._tally.wrote(WriteOutcome.ACKNOWLEDGED, reply.side)
 
-    async def _reply(self, method: str, path: str, headers: dict[str, str], body: Any) -> Reply:
-        data = None if body is None else json.dumps(body).encode()
-        if data is not None:
-            headers["Content-Type"] = "application/json"
+    async def _reply(
+        self, method: str, path: str, headers: dict[str, str], data: bytes | None
+    ) -> Reply:
         try:
             async with self._session.request(
                 method, path, data=data, headers=headers, allow_redirects=False

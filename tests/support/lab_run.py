@@ -105,11 +105,14 @@ class LabRun:
         """Start a worker of the estate."""
         return self.start("--config", self.facts["config"], "worker", log="worker")
 
-    def start_load(self, *, users: int, rps: int, seconds: int) -> "subprocess.Popen[bytes]":
+    def start_load(
+        self, *, users: int, rps: int, seconds: int, objects: bool = False
+    ) -> "subprocess.Popen[bytes]":
         """Start customers whose acknowledged writes go to the journal."""
         return self.start(
             *("lab", "load", "--dir", self.lab, "--journal", str(self.journal), "--json"),
             *("--users", str(users), "--rps", str(rps), "--seconds", str(seconds)),
+            "--objects" if objects else "--no-objects",
             log="load",
         )
 
@@ -135,8 +138,9 @@ class LabRun:
         until(lambda: self.acknowledged() >= wanted, f"{wanted} acknowledged writes")
 
     def audit(self) -> AuditReport:
-        """The journal against the source."""
-        return audit(self.journal, self.facts["source"]["admin_dsn"])
+        """The journal against the source, with the objects where the lab has them."""
+        objects = self.facts["system"].get("objects", {}).get("source")
+        return audit(self.journal, self.facts["source"]["admin_dsn"], objects)
 
     @property
     def temporal(self) -> str:
