@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from failback.cli import backup_schedule
 from failback.cli.output import ExitCode
 from failback.cli.session import ConfigOption, JsonOption, Session, opened
 from failback.cli.writing import amount, fact, heading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from failback.backup_ports import Backups
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(backup_schedule.app, name="schedule")
 
 _STYLES = {
     BackupState.PROVEN: "green",

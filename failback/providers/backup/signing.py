@@ -21,6 +21,7 @@ from failback.errors import (
     BackupSignatureError,
     BackupVersionError,
 )
+from failback.models.archive import ChainStart, SegmentManifest
 from failback.models.backups import VERSION, BackupManifest, BackupProof
 from failback.sections.backup import BackupConfig
 from failback.sections.proof import CertificatesConfig
@@ -31,7 +32,7 @@ _CONTEXT = b"failback backup v1\n"
 """Signed before the facts, so that a signature of anything else never counts as one."""
 _MEMBERS = {"facts", "sha256", "key", "signature"}
 
-Document = TypeVar("Document", BackupManifest, BackupProof)
+Document = TypeVar("Document", BackupManifest, BackupProof, ChainStart, SegmentManifest)
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ class Trust:
         return cls(own, tuple(map(certificates.read_public_key, config.trusted_keys)))
 
 
-def sealed(document: BackupManifest | BackupProof, trust: Trust) -> bytes:
-    """The file of a manifest or a proof."""
+def sealed(
+    document: BackupManifest | BackupProof | ChainStart | SegmentManifest, trust: Trust
+) -> bytes:
+    """The file of a manifest, a proof, or something of the change archive."""
     facts = document.model_dump(mode="json")
     canonical = certificates.canonical(facts)
     named, signature = "", ""
