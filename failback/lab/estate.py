@@ -65,7 +65,7 @@ class LabEstate:
             side: ProductServer(
                 side,
                 port=ports[f"{side.value}_product"],
-                dsn=self._product_dsn(ports[f"{side.value}_database"]),
+                dsn=self._product_dsn(self._way_to(side)),
                 files=self.folder / "files" / side.value,
                 secrets=spec.secrets,
                 more=self.system.product_environment(side) if self.system else {},
@@ -83,6 +83,8 @@ class LabEstate:
             product_ports={side: ports[f"{side.value}_product"] for side in Side},
             database_ports={side: ports[f"{side.value}_database"] for side in Side},
             log=logs / "balancer.log",
+            source_door_port=ports["source_door"] if self.system else None,
+            standby_port=ports["standby_database"] if self.system else None,
         )
         self.names = name_server(
             spec.dns,
@@ -133,11 +135,7 @@ class LabEstate:
             part.wait_ready()
         if self.system is not None:
             self.system.prepare()
-        for side, database in self.databases.items():
-            database.wait_ready()
-            self._fill(side, database)
-            self.products[side].launch()
-            yield self.products[side]
+        yield from self._launch_products()
         for part in (*self.products.values(), self.names, self.temporal):
             part.wait_ready()
         # Last, so that its first checks find everybody there.
@@ -151,6 +149,18 @@ class LabEstate:
             yield self.worker
         for part in watching:
             part.wait_ready()
+
+    def _launch_products(self) -> Iterator[Part]:
+        """Fill the databases, and launch what asks them."""
+        for side, database in self.databases.items():
+            database.wait_ready()
+            self._fill(side, database)
+            self.products[side].launch()
+            yield self.products[side]
+        if self.system is not None:
+            # The source's product comes to its database through it.
+            self.balancer.launch()
+            yield self.balancer
 
     def stop(self) -> None:
         """Stop every part, each in its own way: whoever asks before whoever is asked."""
@@ -179,6 +189,8 @@ class LabEstate:
         """Folders of servers whose user may not enter the lab's own folder."""
         homes = [database.home for database in self.databases.values()]
         homes += [self.balancer.home, self.names.home]
+        if self.system is not None:
+            homes.append(self.system.standby.home)
         return [home for home in homes if self.folder not in home.parents and home.exists()]
 
     def facts(self) -> dict[str, Any]:
@@ -225,7 +237,7 @@ class LabEstate:
         return {
             "dsn": database.dsn(FAILBACK_ROLES[side], password, DATABASE),
             "admin_dsn": database.admin_dsn(DATABASE),
-            "product_dsn": self._product_dsn(self.spec.ports[f"{side.value}_database"]),
+            "product_dsn": self._product_dsn(self._way_to(side)),
             "product_url": self.products[side].url,
             "programs": str(database.programs),
         }
@@ -233,6 +245,11 @@ class LabEstate:
     @property
     def _key_file(self) -> Path:
         return self.folder / "tsig.key"
+
+    def _way_to(self, side: Side) -> int:
+        """The port by which a side's product reaches its database."""
+        through_door = self.system is not None and side is Side.SOURCE
+        return self.spec.ports["source_door" if through_door else f"{side.value}_database"]
 
     def _product_dsn(self, port: int) -> str:
         password = self.spec.secrets["product_password"]

@@ -1,5 +1,6 @@
 """The load balancer of the lab: HAProxy in front of both products and both databases."""
 
+import csv
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,7 +28,7 @@ _LONGEST_FOLDER = 80
 
 
 class HaproxyServer(Part):
-    """One HAProxy. Killed and launched again, it has the weights of before.
+    """One HAProxy. Killed and launched again, it has the weights and addresses of before.
 
     Args:
         directory: its configuration, its map of doors and its socket.
@@ -36,6 +37,8 @@ class HaproxyServer(Part):
         product_ports: each side's product.
         database_ports: each side's Postgres.
         log: the file for its output.
+        source_door_port: where the source's product reaches its database; None for no such door.
+        standby_port: a Postgres that the source's database may be moved to; None for none.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class HaproxyServer(Part):
         product_ports: Mapping[Side, int],
         database_ports: Mapping[Side, int],
         log: Path,
+        source_door_port: int | None = None,
+        standby_port: int | None = None,
     ) -> None:
         self._server_account = server_account()
         super().__init__("balancer", log, self._server_account)
@@ -58,6 +63,8 @@ class HaproxyServer(Part):
             "product_ports": {side.value: port for side, port in product_ports.items()},
             "database_ports": {side.value: port for side, port in database_ports.items()},
             "held_seconds": HELD_SECONDS,
+            "source_door_port": source_door_port,
+            "standby_port": standby_port,
         }
 
     @property
@@ -102,6 +109,7 @@ class HaproxyServer(Part):
             state_file=self._state_file,
             script=home / "hold.lua",
             doors=self.doors_map,
+            moved=self._moved(),
             **self._values,
         )
         self._write(home / "hold.lua", script.read_text(encoding="utf-8"))
@@ -129,7 +137,7 @@ class HaproxyServer(Part):
         return bool(states) and all(state == _RUNNING for state in states)
 
     def keep_state(self) -> None:
-        """Write down what the servers' weights are, for the next launch."""
+        """Write down the servers' weights and addresses, for the next launch."""
         with suppress(OSError):
             state = self._asked("show servers state")
             if state.strip():
@@ -147,6 +155,23 @@ class HaproxyServer(Part):
     @property
     def _state_file(self) -> Path:
         return self.home / "servers.state"
+
+    def _moved(self) -> frozenset[str]:
+        """Backends whose server of the source was sent to the standby before the last end.
+
+        Any other address would be one of this lab's earlier runs, when others had its ports.
+        """
+        try:
+            state = self._state_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return frozenset()
+        rows = csv.DictReader(state.partition("\n# ")[2].splitlines(), delimiter=" ")
+        return frozenset(
+            row["be_name"]
+            for row in rows
+            if row["srv_name"] == Side.SOURCE.value
+            and row["srv_port"] == str(self._values["standby_port"])
+        )
 
     def _asked(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as connection:

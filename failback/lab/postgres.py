@@ -171,6 +171,8 @@ class PostgresServer(Part):
             *(self.programs / "initdb", "--pgdata", home / "data", "--no-sync"),
             *("--username", self.superuser, "--pwfile", home / "superuser.password"),
             *("--encoding=UTF8", f"--locale={locale}", "--auth=scram-sha-256"),
+            # As hosted servers have them: a page that was damaged says so when it is read.
+            "--data-checksums",
         ]
         process = spawn(
             command,

@@ -65,13 +65,15 @@ def _greeting_server(name: str) -> socket.socket:
 class _Estate:
     balancer: HaproxyServer
     database_port: int
+    source_door_port: int
+    standby_port: int
 
     def api(self, path: str) -> tuple[int, str]:
         answer = httpx.get(f"{self.balancer.api_url}{path}", timeout=30, trust_env=False)
         return answer.status_code, answer.text
 
-    def database(self) -> str:
-        with socket.create_connection(("127.0.0.1", self.database_port), 30) as connection:
+    def database(self, port: int | None = None) -> str:
+        with socket.create_connection(("127.0.0.1", port or self.database_port), 30) as connection:
             connection.sendall(b"hello")
             return connection.recv(64).decode()
 
@@ -98,7 +100,8 @@ def estate(tmp_path: Path) -> Iterator[_Estate]:
         products[side] = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=products[side].serve_forever, daemon=True).start()
     databases = {side: _greeting_server(side.value) for side in Side}
-    database_port = free_port()
+    standby = _greeting_server("standby")
+    database_port, source_door_port = free_port(), free_port()
     balancer = HaproxyServer(
         tmp_path / "balancer",
         api_port=free_port(),
@@ -106,16 +109,18 @@ def estate(tmp_path: Path) -> Iterator[_Estate]:
         product_ports={side: server.server_port for side, server in products.items()},
         database_ports={side: server.getsockname()[1] for side, server in databases.items()},
         log=tmp_path / "balancer.log",
+        source_door_port=source_door_port,
+        standby_port=standby.getsockname()[1],
     )
     try:
         balancer.start()
-        yield _Estate(balancer, database_port)
+        yield _Estate(balancer, database_port, source_door_port, standby.getsockname()[1])
     finally:
         balancer.remove()
         for server in products.values():
             server.shutdown()
             server.server_close()
-        for listener in databases.values():
+        for listener in (*databases.values(), standby):
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
 
@@ -200,4 +205,22 @@ def test_balancer_when_killed_comes_back_with_the_weights_of_before(estate: _Est
     assert wait_until(lambda: not estate.balancer.is_running(), 10)
     estate.balancer.start()
     assert estate.api(PATHS[Service.AUTH]) == (200, "source")
+    assert estate.database() == "source"
+
+
+def test_balancer_when_the_source_moved_to_the_standby_then_it_is_there_after_a_kill(
+    estate: _Estate,
+) -> None:
+    assert estate.database(estate.source_door_port) == "source"
+    estate.command(f"set server source_database/source addr 127.0.0.1 port {estate.standby_port}")
+    assert estate.database(estate.source_door_port) == "standby"
+    estate.balancer.keep_state()
+    pid = estate.balancer.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: not estate.balancer.is_running(), 10)
+    estate.balancer.start()
+    assert estate.database(estate.source_door_port) == "standby"
+    # Only that one was moved.
+    estate.flip()
     assert estate.database() == "source"
