@@ -14,6 +14,7 @@ from failback.decision.queries import MetricQuery, default_queries
 from failback.errors import ConfigurationError
 from failback.models.common import Side, StepName
 from failback.models.decision import Rule
+from failback.models.recovery import RecoveryPolicy
 from failback.models.rollback import ApprovalPolicy, RollbackPlan
 from failback.models.sync import SyncPolicy
 from failback.models.traffic import ServiceRoute
@@ -21,6 +22,7 @@ from failback.sections.audit import AuditConfig
 from failback.sections.backup import BackupConfig
 from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
+from failback.sections.configuration import ConfigurationSwitchConfig
 from failback.sections.decision import DecisionConfig
 from failback.sections.functions import FunctionsConfig
 from failback.sections.gateway import GatewayConfig
@@ -70,6 +72,7 @@ class Estate(BaseSettings):
     decision: DecisionConfig = DecisionConfig()
     investigation: InvestigationConfig = InvestigationConfig()
     storage: StorageConfig | None = None
+    configuration: ConfigurationSwitchConfig | None = None
     supabase: SupabaseConfig | None = None
     functions: FunctionsConfig | None = None
     recovery: RecoveryConfig | None = None
@@ -142,6 +145,7 @@ class Estate(BaseSettings):
             sync=self.sync,
             hold_seconds=self.traffic.hold_seconds,
             stakeholders=tuple(self.notifications),
+            recovery=self.recovery.policy() if self.recovery else RecoveryPolicy(),
         )
 
     def _approval(self, level: int) -> ApprovalPolicy:

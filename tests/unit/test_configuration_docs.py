@@ -22,6 +22,7 @@ PLACEHOLDERS = {
     "routes": "<service>",
     "levels": "<level>",
     "notifications": "<name>",
+    "places": "<place>",
     "public": "<kind>",
     "rules": "<rule>",
     "queries": "<metric>",
