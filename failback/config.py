@@ -18,7 +18,9 @@ from failback.models.recovery import RecoveryPolicy
 from failback.models.rollback import ApprovalPolicy, RollbackPlan
 from failback.models.sync import SyncPolicy
 from failback.models.traffic import ServiceRoute
+from failback.sections.archive import ArchiveConfig
 from failback.sections.audit import AuditConfig
+from failback.sections.auth import AuthConfig
 from failback.sections.backup import BackupConfig
 from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
@@ -67,6 +69,7 @@ class Estate(BaseSettings):
     certificates: CertificatesConfig | None = None
     audit: AuditConfig = AuditConfig()
     backup: BackupConfig | None = None
+    archive: ArchiveConfig | None = None
     gateway: GatewayConfig | None = None
     metrics: MetricsConfig | None = None
     decision: DecisionConfig = DecisionConfig()
@@ -75,6 +78,7 @@ class Estate(BaseSettings):
     configuration: ConfigurationSwitchConfig | None = None
     supabase: SupabaseConfig | None = None
     functions: FunctionsConfig | None = None
+    auth: AuthConfig | None = None
     recovery: RecoveryConfig | None = None
 
     @field_validator("sync")

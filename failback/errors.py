@@ -96,6 +96,10 @@ class ApprovalRefusedError(FailbackError):
     """A decision was made by nobody known, in no role that counts, or too late."""
 
 
+class GateRefusedError(FailbackError):
+    """An answer met no gate that waits, came from nobody who may give it, or lacked its reason."""
+
+
 class NoAlertsError(FailbackError):
     """The estate has no such alert, or has had none at all."""
 
@@ -182,6 +186,10 @@ class PerformanceBaselineError(FailbackError):
 
 class LabError(FailbackError):
     """A part of the lab could not be started, found or broken as asked."""
+
+
+class AuthRefusedError(FailbackError):
+    """An auth server answered and refused what a rollback needs of it."""
 
 
 class ObjectStoreError(FailbackError):

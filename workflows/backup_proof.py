@@ -77,6 +77,8 @@ class BackupProof:
             )
         except ActivityError as error:
             self._failed("No backup was taken", error)
+        else:
+            self._problems.extend(f"The backup lacks a part. {one}" for one in self._taken.lacking)
         self._show()
 
     async def _prove(self) -> None:

@@ -44,6 +44,7 @@ class DataSyncRollback(WriteGapWorkflow):
     async def _plan(self) -> RollbackResult:
         if not await self.approval_granted():
             return await self.closed(success=False)
+        await self.go_higher(None)
         self.stakeholders.started()
         self.journal.started()
         async with self.measuring_availability():
@@ -60,6 +61,7 @@ class DataSyncRollback(WriteGapWorkflow):
             except StepFailedError as failure:
                 await self._roll_traffic_back_without_sync(failure)
             self.service_restored()
+        await self.go_higher(self.so_far())
         if self.data_loss.tail == "pending":
             await self.drain_tail()
         return await self.closed(success=self.error is None)

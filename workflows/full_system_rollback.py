@@ -41,6 +41,7 @@ class FullSystemRollback(SystemWorkflow, DataSyncRollback):
     async def _plan(self) -> RollbackResult:
         if not await self.approval_granted():
             return await self.closed(success=False)
+        await self.go_higher(None)
         self.stakeholders.started()
         self.journal.started()
         async with self.measuring_availability():
@@ -55,6 +56,7 @@ class FullSystemRollback(SystemWorkflow, DataSyncRollback):
             except StepFailedError as failure:
                 await self._recover_from_disaster(failure)
             self.service_restored()
+        await self.go_higher(self.so_far())
         if self.data_loss.tail == "pending":
             await self.drain_tail()
         return await self.closed(success=self.error is None)
@@ -111,6 +113,10 @@ class FullSystemRollback(SystemWorkflow, DataSyncRollback):
                         }
                     ),
                     id=f"{workflow.info().workflow_id}/recovery",
+                    memo={
+                        "rollback_id": self.request.rollback_id,
+                        "level": Level.DISASTER_RECOVERY.value,
+                    },
                     task_timeout=workflow.info().task_timeout,
                     execution_timeout=timedelta(days=7),
                 )

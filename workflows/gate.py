@@ -51,6 +51,8 @@ class GatedWorkflow:
         self.expires_at: datetime | None = None
         self.escalated = ""
         """Who or what wants it to act at once; empty where nobody does."""
+        self.raised_to: RollbackRequest | None = None
+        """The higher level that takes over at the next safe point; None where none does."""
         self._shut = ""
         self._asked = 0
 
@@ -101,6 +103,34 @@ class GatedWorkflow:
         self._asked += 1
         self.journal.replanned(request, hashed, voided)
         self.show()
+
+    @workflow.update
+    def raise_level(self, higher: RollbackRequest, decision: Decision) -> RecordedDecision:
+        """Let a higher level take over and keep what is done; that level asks its own people."""
+        entry = self._recorded("raise_level", decision, "")
+        self.raised_to = higher
+        return entry
+
+    @raise_level.validator
+    def _may_raise_level(self, higher: RollbackRequest, decision: Decision) -> None:
+        objection = self._not_raisable(higher) or self.approvals.objection("raise_level", decision)
+        if objection:
+            raise ApplicationError(objection, type="ApprovalRefusedError", non_retryable=True)
+
+    def _not_raisable(self, higher: RollbackRequest) -> str:
+        """Why a higher level cannot take over; empty where it can."""
+        if self.request.level.value >= higher.level.value:
+            return f"It is level {self.request.level.value} already: a higher one can take over."
+        if self.raised_to is not None:
+            return f"Level {self.raised_to.level.value} takes over already."
+        if higher.level is Level.DATA_SYNC and self.phase is not Phase.WAITING_FOR_APPROVAL:
+            return "Level 1 carries the rows, too: level 2 has nothing to add once it runs."
+        if self.phase not in (Phase.WAITING_FOR_APPROVAL, Phase.RUNNING):
+            return (
+                f"It is too late: the rollback is {self.phase.value}. "
+                "Start the higher level once it has ended."
+            )
+        return ""
 
     @workflow.update
     def decide(self, verb: str, decision: Decision) -> RecordedDecision:
@@ -202,7 +232,10 @@ class GatedWorkflow:
 
     def _answered(self) -> bool:
         return (
-            self.approvals.granted or self.approvals.rejection is not None or bool(self.escalated)
+            self.approvals.granted
+            or self.approvals.rejection is not None
+            or bool(self.escalated)
+            or self.raised_to is not None
         )
 
     def _moves_on(self, asked: int) -> bool:
@@ -218,6 +251,8 @@ class GatedWorkflow:
             return f"It is too late: the rollback was rejected at {at}."
         if self.escalated:
             return f"It is too late: the rollback was escalated at {at}, and acts."
+        if self.raised_to is not None:
+            return f"It is too late: level {self.raised_to.level.value} took over at {at}."
         return f"It is too late: the quorum was reached at {at}, and the rollback acts."
 
     def enter(self, phase: Phase) -> None:

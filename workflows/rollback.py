@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from failback.models.sync import DrainReport, VerifyReport
     from failback.models.system import ItemsReport
+    from failback.temporal.starting import WORKFLOW_OF_LEVEL
 from workflows import options
 from workflows.gate import GatedWorkflow
 from workflows.stakeholders import Stakeholders
@@ -35,6 +36,7 @@ from workflows.undo import UndoStack
 
 PHASE = SearchAttributeKey.for_keyword("FailbackPhase")
 VERDICT = SearchAttributeKey.for_keyword("FailbackVerdict")
+LEVEL = SearchAttributeKey.for_int("FailbackLevel")
 
 
 class RollbackWorkflow(GatedWorkflow):
@@ -198,15 +200,23 @@ class RollbackWorkflow(GatedWorkflow):
         if self.restored_at is None:
             self.restored_at = workflow.now()
 
+    def so_far(self) -> RollbackResult:
+        """What it has done until now."""
+        return self._result(success=self.error is None)
+
     def result(self, *, success: bool) -> RollbackResult:
-        """What the level reports."""
+        """What the level reports at its end."""
+        self.ended = self._result(success=success)
+        return self.ended
+
+    def _result(self, *, success: bool) -> RollbackResult:
         now = workflow.now()
         gap = (
             (self.released_at - self.held_at).total_seconds()
             if self.held_at and self.released_at
             else None
         )
-        self.ended = RollbackResult(
+        return RollbackResult(
             rollback_id=self.request.rollback_id,
             level=self.request.level,
             estate=self.request.plan.estate,
@@ -237,7 +247,6 @@ class RollbackWorkflow(GatedWorkflow):
             paused=self.paused,
             recovery=self.recovery,
         )
-        return self.ended
 
     async def closed(self, *, success: bool) -> RollbackResult:
         """The rollback's end: its result, told to people."""
@@ -254,6 +263,29 @@ class RollbackWorkflow(GatedWorkflow):
         if self.phase is not phase:
             self.enter(phase)
         return result
+
+    async def go_higher(self, earlier: RollbackResult | None) -> None:
+        """Let the level that somebody asked for take over, in this workflow's place.
+
+        Args:
+            earlier: what this level has done; None where it has done nothing.
+        """
+        higher = self.raised_to
+        if higher is None:
+            return
+        await self._settled()
+        attributes = [LEVEL.value_set(higher.level.value)] if self.request.search_attributes else []
+        if attributes:
+            workflow.upsert_search_attributes(attributes)
+        workflow.continue_as_new(
+            args=[
+                higher.model_copy(
+                    update={"rollback_id": self.request.rollback_id, "earlier": earlier}
+                )
+            ],
+            workflow=WORKFLOW_OF_LEVEL[higher.level],
+            memo={"rollback_id": self.request.rollback_id, "level": higher.level.value},
+        )
 
     async def cancelled(self) -> None:
         """The rollback was cancelled and undone."""

@@ -48,6 +48,7 @@ class TrafficRollback(WriteGapWorkflow):
     async def _plan(self) -> RollbackResult:
         if not await self.approval_granted():
             return await self.closed(success=False)
+        await self.go_higher(None)
         self.stakeholders.started()
         self.journal.started()
         async with self.measuring_availability():
@@ -61,6 +62,7 @@ class TrafficRollback(WriteGapWorkflow):
                 await self._force_failover(failure)
             self.service_restored()
             await self.notify_stakeholders(*self._message())
+        await self.go_higher(self.so_far())
         if not self.request.is_child and self.data_loss.tail == "pending":
             await self.drain_tail()
         return await self.closed(success=self.error is None)

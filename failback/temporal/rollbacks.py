@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio.client import (
@@ -37,7 +38,7 @@ from failback.models.rollback import (
 )
 from failback.temporal import ids, stored
 from failback.temporal.client import ensure_search_attributes
-from failback.temporal.starting import TASK_SECONDS, WORKFLOW_OF_LEVEL, rollback_start
+from failback.temporal.starting import TASK_SECONDS, rollback_start
 from failback.temporal.stored import Run
 
 _ANSWER_SECONDS = timedelta(seconds=10)
@@ -49,18 +50,13 @@ def level_of(number: int) -> Level:
     """The level of a number that a person typed.
 
     Raises:
-        ConfigurationError: there is no such level, or it cannot be run yet.
+        ConfigurationError: there is no such level.
     """
     if number not in {level.value for level in Level}:
         raise ConfigurationError(
             f"Level {number} does not exist.", "Levels are 1, 2, 3 and 4 (see the README)."
         )
-    level = Level(number)
-    if level not in WORKFLOW_OF_LEVEL:
-        raise ConfigurationError(
-            f"Level {number} is not part of this version.", "Start level 1 or 2."
-        )
-    return level
+    return Level(number)
 
 
 class Rollbacks:
@@ -178,10 +174,15 @@ class Rollbacks:
             ApprovalRefusedError: the decision does not count; it was not recorded.
         """
         handle = await self._handle(rollback_id)
+        return await self._told(handle, rollback_id, "decide", [verb, decision])
+
+    async def _told(
+        self, handle: Run, rollback_id: str, update: str, arguments: Sequence[object]
+    ) -> RecordedDecision:
         try:
             entry: RecordedDecision = await handle.execute_update(
-                "decide",
-                args=[verb, decision],
+                update,
+                args=arguments,
                 result_type=RecordedDecision,
                 rpc_timeout=_ANSWER_SECONDS,
             )
@@ -196,6 +197,19 @@ class Rollbacks:
                 what = f"Rollback {rollback_id} does not answer"
             raise self._rpc(error, what) from error
         return entry
+
+    async def raise_level(
+        self, rollback_id: str, level: int, decision: Decision
+    ) -> RecordedDecision:
+        """Let a higher level take a running rollback over; it keeps what is done.
+
+        Raises:
+            ApprovalRefusedError: it is too late, no higher level, or by nobody known.
+        """
+        reason = decision.comment or (await self.status(rollback_id)).reason
+        higher = await self._request(level, reason, decision.who)
+        handle = await self._handle(rollback_id)
+        return await self._told(handle, rollback_id, "raise_level", [higher, decision])
 
     async def cancel(self, rollback_id: str, decision: Decision) -> None:
         """Cancel a rollback whose traffic has not moved; what it did is undone.
@@ -224,7 +238,12 @@ class Rollbacks:
         """The newest rollbacks first."""
         workflow_id = ids.rollback_workflow(self._estate.estate)
         runs = self._client.list_workflows(f'WorkflowId = "{workflow_id}"', limit=limit)
-        return [await self._status(self._handle_of(found), found) async for found in runs]
+        # A run that a higher level took over has gone on in the one after it.
+        return [
+            await self._status(self._handle_of(found), found)
+            async for found in runs
+            if found.status is not WorkflowExecutionStatus.CONTINUED_AS_NEW
+        ]
 
     def _handle_of(self, found: WorkflowExecution) -> Run:
         return self._client.get_workflow_handle(
@@ -247,7 +266,8 @@ class Rollbacks:
         if rollback_id is None or await _id_of(newest) == rollback_id:
             return self._handle_of(newest), newest
         async for found in self._client.list_workflows(f'WorkflowId = "{newest.id}"'):
-            if await _id_of(found) == rollback_id:
+            gone_on = found.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
+            if not gone_on and await _id_of(found) == rollback_id:
                 return self._handle_of(found), found
         raise RollbackNotFoundError(
             f"Estate {self._estate.estate} has no rollback {rollback_id}.",

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from temporalio.client import Client
 
@@ -23,11 +23,13 @@ from failback.providers.post_mortems import FakePostMortems
 from failback.providers.reverse_sync.fake import FakeReverseSync
 from failback.telemetry import Telemetry
 from failback.temporal.client import connect
+from failback.temporal.recoveries import Recoveries
 from failback.temporal.rollbacks import Rollbacks
 from failback.temporal.survey import TemporalRegistry
-from workers.composition import THREADS, WorkerPorts, build_worker
+from workers.composition import THREADS, SystemPorts, WorkerPorts, build_worker
 from workers.response import response_settings
 
+from .fake_system import FakeSystem
 from .responses import StandingMetrics
 
 BACKENDS = ("database", "auth", "storage", "functions")
@@ -58,6 +60,8 @@ def estate_of(name: str, address: str, **changes: object) -> Estate:
             "levels": {
                 1: {"quorum": 0},
                 2: {"quorum": 1, "roles": ["engineering_lead", "operations"]},
+                3: {"quorum": 1, "roles": ["engineering_lead"]},
+                4: {"quorum": 1, "roles": ["engineering_lead"]},
             },
         },
     }
@@ -71,6 +75,7 @@ class FakeEstate:
     estate: Estate
     client: Client
     rollbacks: Rollbacks
+    recoveries: Recoveries
     calls: list[Call]
     balancer: FakeLoadBalancer
     dns: FakeDnsProvider
@@ -81,7 +86,11 @@ class FakeEstate:
     pause: FakeMigrationPause = field(default_factory=FakeMigrationPause)
     metrics: StandingMetrics = field(default_factory=StandingMetrics)
     post_mortems: FakePostMortems = field(default_factory=FakePostMortems)
+    system: FakeSystem = field(init=False)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
+
+    def __post_init__(self) -> None:
+        self.system = FakeSystem(self.calls)
 
     @property
     def ports(self) -> WorkerPorts:
@@ -99,6 +108,7 @@ class FakeEstate:
             gather=self.metrics.gather,
             registry=TemporalRegistry(self.client, self.estate.estate),
             probe=lambda before: AvailabilityProber(self.checks, 0.05, before),
+            system=self.system.ports,
         )
 
     def effects(self) -> list[str]:
@@ -136,6 +146,7 @@ async def fake_estate(
     *,
     worker: bool = True,
     armed: bool = True,
+    system: bool = True,
     telemetry: Telemetry | None = None,
     **changes: object,
 ) -> AsyncIterator[FakeEstate]:
@@ -152,6 +163,7 @@ async def fake_estate(
         estate=estate,
         client=client,
         rollbacks=Rollbacks(client, estate),
+        recoveries=Recoveries(client, estate.estate),
         calls=calls,
         balancer=FakeLoadBalancer(routes, calls=calls),
         dns=FakeDnsProvider(estate.dns.records if estate.dns else (), calls=calls),
@@ -163,7 +175,8 @@ async def fake_estate(
         if not worker:
             yield fakes
             return
-        async with build_worker(client, estate.temporal.task_queue, fakes.ports, fakes.threads):
+        ports = fakes.ports if system else replace(fakes.ports, system=SystemPorts())
+        async with build_worker(client, estate.temporal.task_queue, ports, fakes.threads):
             try:
                 yield fakes
             finally:
