@@ -35,6 +35,9 @@ def main() -> None:
         bcrypt_cost=options.bcrypt_cost,
         connections=options.connections,
         objects=S3Access.read(),
+        jwt_keys=environment.jwt_keys(),
+        reuse_seconds=environment.reuse_seconds(),
+        functions_url=environment.functions_url(),
     )
     try:
         asyncio.run(serve(settings, options.port))

@@ -16,14 +16,15 @@ from failback.lab.product.auth import Auth
 from failback.lab.product.auth_admin import AuthAdmin
 from failback.lab.product.database import Database
 from failback.lab.product.faulty import Faults, Handler
-from failback.lab.product.functions import Functions
+from failback.lab.product.forwarding import FunctionsRuntime
+from failback.lab.product.functions import SEARCH_PATH, Functions
 from failback.lab.product.gate import Gate
 from failback.lab.product.metrics import Metrics, path_class
 from failback.lab.product.problems import ProblemError
 from failback.lab.product.refreshing import Refreshing
 from failback.lab.product.rest import Rest
-from failback.lab.product.signing_keys import SigningKeys
 from failback.lab.product.s3 import S3Access
+from failback.lab.product.signing_keys import SigningKeys
 from failback.lab.product.storage import Storage
 from failback.lab.product.stores import BucketStore, FolderStore
 from failback.lab.product.tokens import Tokens
@@ -33,7 +34,7 @@ SIDE_HEADER = "X-Lab-Side"
 """The header that says which side answered."""
 
 _LOG = logging.getLogger(__name__)
-_NOT_COUNTED = frozenset({"/health", "/metrics", "/_lab/faults"})
+_NOT_COUNTED = frozenset({"/health", "/metrics", "/_lab/faults", SEARCH_PATH})
 """What machines ask: counted, it would thin out the share of errors that customers see."""
 _LARGEST_BODY = 16 * 1024 * 1024
 
@@ -50,8 +51,12 @@ class Settings:
     files: Path
     bcrypt_cost: int = 4
     connections: int = 12
+    jwt_keys: Path | None = None
+    reuse_seconds: float = 10.0
     objects: S3Access | None = None
     """Where stored objects are kept; None keeps them as files."""
+    functions_url: str | None = None
+    """The runtime of this side's functions; None runs two of them here."""
 
 
 class Product:
@@ -69,6 +74,8 @@ class Product:
         objects = settings.objects
         store = BucketStore(objects) if objects is not None else FolderStore(settings.files)
         self._storage = Storage(self._database, self._gate, store)
+        runtime = FunctionsRuntime(settings.functions_url) if settings.functions_url else None
+        self._functions = Functions(self._database, self._gate, self._metrics, runtime)
         self._parts = (
             Auth(
                 self._database,
@@ -80,7 +87,7 @@ class Product:
             ),
             AuthAdmin(self._database, tokens, self._gate),
             Rest(self._database, self._gate),
-            Functions(self._database, self._gate, self._metrics),
+            self._functions,
             self._storage,
         )
 
@@ -118,6 +125,7 @@ class Product:
         await self._database.open()
         yield
         await self._storage.close()
+        await self._functions.close()
         await self._database.close()
 
     async def _say_side(self, _request: web.Request, response: web.StreamResponse) -> None:

@@ -16,6 +16,9 @@ JWT_KEYS = "FAILBACK_LAB_JWT_KEYS"
 REUSE_SECONDS = "FAILBACK_LAB_REUSE_SECONDS"
 """How long after its rotation a refresh token may be shown again."""
 
+FUNCTIONS_URL = "FAILBACK_LAB_FUNCTIONS_URL"
+"""The runtime of the side's functions; none: the product runs two of them itself."""
+
 
 def written(values: Mapping[str, str]) -> dict[str, str]:
     """Values by name as environment variables."""
@@ -43,3 +46,8 @@ def jwt_keys() -> Path | None:
 def reuse_seconds() -> float:
     """How long a rotated refresh token may be shown again; ten seconds as on hosted projects."""
     return float(os.environ.get(REUSE_SECONDS) or 10.0)
+
+
+def functions_url() -> str | None:
+    """The runtime that functions are asked of; None where the product runs them itself."""
+    return os.environ.get(FUNCTIONS_URL) or None

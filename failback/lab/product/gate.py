@@ -46,8 +46,12 @@ class Gate:
         shown = request.headers.get("apikey") or _bearer(request)
         if not shown:
             raise ProblemError(401, "no_api_key", "No API key found in request")
-        if not (self._is(shown, self._anon_key) or self._is(shown, self._service_key)):
+        if not self.knows(shown):
             raise ProblemError(401, "bad_api_key", "Invalid API key")
+
+    def knows(self, key: str) -> bool:
+        """Whether this is one of the product's API keys."""
+        return self._is(key, self._anon_key) or self._is(key, self._service_key)
 
     def caller(self, request: web.Request) -> Caller:
         """Who sends a request: a user, the operator, or nobody known (`anon`).
