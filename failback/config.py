@@ -21,7 +21,6 @@ from failback.models.traffic import ServiceRoute
 from failback.sections.archive import ArchiveConfig
 from failback.sections.audit import AuditConfig
 from failback.sections.auth import AuthConfig
-from failback.sections.auth import AuthConfig
 from failback.sections.backup import BackupConfig
 from failback.sections.channels import ChannelConfig, MessagesConfig
 from failback.sections.checks import BusinessRule, ChecksConfig
@@ -79,7 +78,6 @@ class Estate(BaseSettings):
     configuration: ConfigurationSwitchConfig | None = None
     supabase: SupabaseConfig | None = None
     functions: FunctionsConfig | None = None
-    auth: AuthConfig | None = None
     auth: AuthConfig | None = None
     recovery: RecoveryConfig | None = None
 

@@ -3,7 +3,7 @@
 Changes when a sequence's next value has to be kept clear of something else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -34,9 +34,22 @@ def synchronise(
     not given out values in between.
     """
     names = sorted(set(schemas))
-    theirs, ours = _read(sender, names), _read(receiver, names)
+    return move_beyond(read(sender, names), receiver, names, headroom)
+
+
+def move_beyond(
+    theirs: Mapping[str, Sequence], receiver: Connection, schemas: list[str], headroom: int
+) -> int:
+    """Move the receiver's sequences beyond both its own values and others'; how many moved.
+
+    Args:
+        theirs: the others by `schema.name`; only `last` and `increment` count.
+        receiver: whose sequences are moved.
+        schemas: those to look in.
+        headroom: steps beyond.
+    """
     moved = 0
-    for name, sequence in ours.items():
+    for name, sequence in read(receiver, schemas).items():
         counterpart = theirs.get(name)
         wanted = None if counterpart is None else _wanted(counterpart, sequence, headroom)
         if wanted is None:
@@ -56,7 +69,8 @@ def _wanted(sent: Sequence, received: Sequence, headroom: int) -> int | None:
     return None if far_enough else wanted
 
 
-def _read(connection: Connection, schemas: list[str]) -> dict[str, Sequence]:
+def read(connection: Connection, schemas: list[str]) -> dict[str, Sequence]:
+    """The sequences of some schemas by `schema.name`."""
     bounds = connection.execute(statement("sequences"), {"schemas": schemas}).fetchall()
     if not bounds:
         return {}

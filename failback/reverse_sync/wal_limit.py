@@ -66,13 +66,27 @@ def enforce(connection: Connection, slot: str, limit_mb: int) -> str:
         f"it kept {retained // MEBIBYTE} MiB of log, more than data.max_retained_wal_mb "
         f"({limit_mb}), and data.on_wal_limit is {DROP_SLOT}"
     )
+    give_up(connection, slot, reason)
+    return reason
+
+
+def give_up(connection: Connection, slot: str, reason: str) -> None:
+    """Write down why a slot is given up, then drop it.
+
+    Args:
+        connection: a session in autocommit mode on the side that has the slot.
+        slot: the slot's name.
+        reason: why.
+
+    Raises:
+        SlotBusyError: a session keeps reading the slot.
+    """
     connection.execute(
         "INSERT INTO failback.given_up (slot, reason) VALUES (%s, %s)"
         " ON CONFLICT (slot) DO UPDATE SET reason = excluded.reason, at = clock_timestamp()",
         [slot, reason],
     )
     slots.drop(connection, slot)
-    return reason
 
 
 def given_up(connection: Connection, slot: str) -> str:
