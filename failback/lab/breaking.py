@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from failback.errors import ConfigurationError
 from failback.lab import faults as product_faults
+from failback.lab import runtimes
 from failback.models.common import Side
 
 PROCESS_FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -18,6 +19,7 @@ PROCESS_FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
 """What each fault does to processes, with the parts that it keeps down."""
 KNOWN: dict[str, str] = {
     **product_faults.FAULTS,
+    **runtimes.FAULTS,
     **{name: text for name, (text, _) in PROCESS_FAULTS.items()},
 }
 """Every fault with what it does."""
@@ -44,6 +46,11 @@ class Fault:
             raise ConfigurationError(
                 f"There is no fault {self.name!r}.", f"Known faults: {', '.join(sorted(KNOWN))}."
             )
+
+    @property
+    def is_of_functions(self) -> bool:
+        """Whether the side's runtime of functions carries it out, and remembers it."""
+        return self.name in runtimes.FAULTS
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -78,7 +85,11 @@ class Faults:
 
     def of_product(self, side: Side) -> list[Fault]:
         """What one side's product carries out; it forgets this when it starts again."""
-        return [fault for fault in self.active if not fault.parts and fault.side is side]
+        return [
+            fault
+            for fault in self.active
+            if not fault.parts and not fault.is_of_functions and fault.side is side
+        ]
 
 
 def inflict(url: str, fault: Fault, *, on: bool) -> None:

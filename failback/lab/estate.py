@@ -24,6 +24,7 @@ from failback.lab.postgres import PostgresServer
 from failback.lab.processes import tail, wait_until
 from failback.lab.product import schema
 from failback.lab.programs import ProductServer, WorkerProcess
+from failback.lab.runtimes import FunctionRuntime
 from failback.lab.settings import SIGNING_KEY, write_settings
 from failback.lab.spec import DATABASE, LabSpec
 from failback.lab.system import NOT_ASKED_FOR as NO_SYSTEM
@@ -111,6 +112,19 @@ class LabEstate:
     def part(self, name: str) -> Part:
         """The part of this name; raises StopIteration where there is none."""
         return next(part for part in self.parts() if part.name == name)
+
+    def runtime(self, side: Side) -> FunctionRuntime:
+        """The functions of one side.
+
+        Raises:
+            LabError: this lab runs none.
+        """
+        if self.system is None:
+            raise LabError(
+                "This lab has no runtimes of functions.",
+                "Start it with `failback lab up --system`.",
+            )
+        return self.system.runtimes[side]
 
     def start(self) -> Iterator[Part]:
         """Start everything and wait until all of it answers.

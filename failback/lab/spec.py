@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import string
 import time
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,9 @@ PORTS = (
     "mail",
     "source_objects",
     "target_objects",
+    "source_functions",
+    "target_functions",
+    "management",
     "source_door",
     "standby_database",
 )
@@ -76,6 +80,10 @@ def new_secrets() -> dict[str, str]:
         "inbox_key": secrets.token_hex(16),
         **{f"{side.value}_objects": secrets.token_hex(20) for side in Side},
         **{f"{name}_token": secrets.token_urlsafe(32) for name in _TOKENS},
+        "functions_token": secrets.token_urlsafe(32),
+        "functions_link_key": secrets.token_hex(32),
+        "management_token": f"sbp_{secrets.token_hex(20)}",
+        "project_ref": "".join(secrets.choice(string.ascii_lowercase) for _ in range(20)),
         "anon_key": _api_key("anon", jwt_secret),
         "service_key": _api_key("service_role", jwt_secret),
     }

@@ -203,10 +203,13 @@ class Supervisor:
             wait_until(self._estate.balancer.serves, _SERVES_SECONDS)
         for fault in gone:
             product = self._estate.products[fault.side]
-            if not fault.parts and product.is_running():
+            if not fault.parts and (fault.is_of_functions or product.is_running()):
                 self._inflict(fault, on=False)
 
     def _inflict(self, fault: Fault, *, on: bool) -> None:
+        if fault.is_of_functions:
+            self._estate.runtime(fault.side).inflict(fault.name, on=on)
+            return
         inflict(self._estate.products[fault.side].url, fault, on=on)
 
     def _take_down(self, outcome: StateName) -> None:

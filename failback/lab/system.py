@@ -8,6 +8,12 @@ from failback.lab import standby
 from failback.lab.objects import BUCKETS, ObjectServer
 from failback.lab.parts import Part
 from failback.lab.product.s3 import S3Access
+from failback.lab.runtimes import (
+    functions_environment,
+    functions_facts,
+    functions_section,
+    runtimes,
+)
 from failback.lab.spec import LabSpec
 from failback.models.common import Side
 
@@ -36,9 +42,11 @@ class SystemParts:
             )
             for side in Side
         }
+        self.runtimes = runtimes(folder, spec)
 
     def parts(self) -> Iterator[Part]:
         """Each of them, whoever asks before whoever is asked. They start before the products."""
+        yield from self.runtimes.values()
         yield from self.objects.values()
         yield self.standby
 
@@ -48,7 +56,10 @@ class SystemParts:
 
     def product_environment(self, side: Side) -> Mapping[str, str]:
         """What the product of one side has to know of them."""
-        return S3Access.written(self.objects[side].endpoint, BUCKETS)
+        return {
+            **S3Access.written(self.objects[side].endpoint, BUCKETS),
+            **functions_environment(self.runtimes[side]),
+        }
 
     def facts(self) -> dict[str, Any]:
         """Their endpoints; `off` says for each part that is not there why."""
@@ -59,12 +70,14 @@ class SystemParts:
         return {
             "off": {},
             "objects": objects,
+            "functions": functions_facts(self.runtimes),
             "standby": standby.facts(self.standby, self._spec),
         }
 
     def sections(self) -> dict[str, Any]:
         """Their sections of `failback.yaml`, by name."""
         return {
+            "functions": functions_section(self.runtimes, self._spec.secrets["service_key"]),
             "recovery": standby.section(self.standby),
             # The rows of stored objects travel with the rows; their bytes with the storage sync.
             "data": {"tables": {"include": ["public.*", "auth.*", "storage.*"]}},

@@ -20,6 +20,7 @@ export async function admin(
   if (route === "GET secrets" && !name) {
     return Response.json({ secrets: await state.secretDigests() });
   }
+  if (route === "GET faults" && !name) return Response.json(state.faults());
   if (route === "PUT faults" && !name) {
     state.setFaults(await request.json());
     return Response.json(state.faults());

@@ -167,7 +167,7 @@ class SidedFunctionFleet:
         except FailbackError:
             return []
         found = self._differences(function, source, target)
-        return [each.text for each in found if each.outcome is Outcome.FAILED]
+        return [each.text.rstrip(".") for each in found if each.outcome is Outcome.FAILED]
 
     def _compared(self, function: FunctionConfig, source: _Seen, target: _Seen) -> Item:
         found = self._differences(function, source, target)
@@ -180,7 +180,7 @@ class SidedFunctionFleet:
             f"{side.value}: {_state(seen.functions.get(function.name))}"
             for side, seen in ((Side.SOURCE, source), (Side.TARGET, target))
         )
-        detail = "; ".join([*(each.text for each in found), state])
+        detail = "; ".join([*(each.text.rstrip(".") for each in found), state])
         return Item(name=function.name, outcome=outcome, detail=detail)
 
     def _differences(
