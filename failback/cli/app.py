@@ -75,6 +75,10 @@ class _PostMortem(_LazyGroup):
     module = "failback.cli.post_mortem"
 
 
+class _Recovery(_LazyGroup):
+    module = "failback.cli.recovery"
+
+
 class _Rules(_LazyGroup):
     module = "failback.cli.rules"
 
@@ -141,6 +145,7 @@ def _add(name: str, group: type[TyperGroup], text: str) -> None:
 
 _add("sync", _Sync, "Look at the reverse sync, drive it by hand, compare both sides.")
 _add("rollback", _Rollback, "Start, approve, watch and report rollbacks.")
+_add("recovery", _Recovery, "Lead a disaster recovery: where it stands, answers at its gates.")
 _add("fence", _Fence, "Who may write: look, raise, lift, by hand.")
 _add("certificate", _Certificate, "Make keys; check and show certificates of rollbacks.")
 _add("alerts", _Alerts, "What fires, what was decided about it, and every alert on record.")

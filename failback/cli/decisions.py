@@ -91,14 +91,21 @@ def escalate(
     as_name: AsOption,
     role: RoleOption = "",
     comment: CommentOption = "",
+    level: Annotated[
+        int | None,
+        typer.Option("--to", metavar="LEVEL", help="Let this higher level take over instead."),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Have a waiting rollback act at once as level 1: traffic first, its data afterwards.
 
-    It takes who may start a level 1: as many people as `approvals.levels.1` wants.
+    It takes who may start a level 1: as many people as `approvals.levels.1` wants. With --to 3 or
+    --to 4 the higher level takes over instead, keeps what is done, and asks its own people.
     """
     decision = Decision(who=as_name, role=role, comment=comment)
+    if level is not None:
+        return _raised(opened(ctx, config, as_json), rollback_id, level, decision)
     return _decided(opened(ctx, config, as_json), rollback_id, "escalate", decision)
 
 
@@ -171,6 +178,15 @@ def _decided(session: Session, rollback_id: str, verb: str, decision: Decision) 
     recorded = asyncio.run(_decide(session, rollback_id, verb, decision))
     session.output.show(recorded, lambda console: _write(console, rollback_id, recorded))
     return ExitCode.DONE if recorded.counted else ExitCode.FAILED
+
+
+def _raised(session: Session, rollback_id: str, level: int, decision: Decision) -> int:
+    async def raise_level() -> RecordedDecision:
+        return await (await session.rollbacks()).raise_level(rollback_id, level, decision)
+
+    recorded = asyncio.run(raise_level())
+    session.output.show(recorded, lambda console: _write(console, rollback_id, recorded))
+    return ExitCode.DONE
 
 
 async def _decide(

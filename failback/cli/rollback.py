@@ -43,7 +43,7 @@ class Rollbacks(Payload):
 @app.command()
 def start(
     ctx: typer.Context,
-    level: Annotated[int, typer.Option(help="1 traffic, 2 data sync.")],
+    level: Annotated[int, typer.Option(help="1 traffic, 2 data sync, 3 full system, 4 recovery.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in every record.")],
     as_name: Annotated[
         str | None, typer.Option("--as", help="Who asks; else the operating system's user.")

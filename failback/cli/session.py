@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from failback.ports import AuditLog, ReverseSyncEngine
     from failback.telemetry import Telemetry
     from failback.temporal.post_mortems import PostMortems
+    from failback.temporal.recoveries import Recoveries
     from failback.temporal.responses import Responses
     from failback.temporal.rollbacks import Rollbacks
 
@@ -92,6 +93,15 @@ class Session:
 
         interceptors = () if self._traced is None else self._traced[0].interceptors()
         return Rollbacks(await connect(estate, interceptors=interceptors), estate)
+
+    async def recoveries(self) -> "Recoveries":
+        """The disaster recoveries of this estate; raises UnreachableError without Temporal."""
+        estate = self.estate
+        from failback.temporal.client import connect  # noqa: PLC0415 - temporalio takes 0.5 s
+        from failback.temporal.recoveries import Recoveries  # noqa: PLC0415 - as above
+
+        interceptors = () if self._traced is None else self._traced[0].interceptors()
+        return Recoveries(await connect(estate, interceptors=interceptors), estate.estate)
 
     async def post_mortems(self) -> "PostMortems":
         """The post-mortems of this estate; raises UnreachableError without Temporal."""

@@ -134,6 +134,8 @@ def write_head(console: Console, status: RollbackStatus) -> None:
             f"failback rollback approve {status.rollback_id} --as NAME --role ROLE"
             f"{f' --plan-hash {status.plan_hash[:12]}' if status.plan_hash else ''}",
         )
+    if status.phase is Phase.AT_GATE:
+        fact(console, "gate", "failback recovery status", "yellow")
     if status.escalated:
         fact(console, "escalated", "acts as level 1", "yellow")
 
@@ -171,6 +173,13 @@ def write_result(console: Console, result: RollbackResult) -> None:
         differing = found.missing + found.extra + found.different
         exact = "exact" if found.exact else "not fenced"
         fact(console, "compared", f"{len(found.tables)} tables, {differing} rows differ, {exact}")
+    if result.validation is not None:
+        right = sum(item.outcome is Outcome.SUCCEEDED for item in result.validation.items)
+        fact(console, "validated", f"{right} of {len(result.validation.items)} checks right")
+    if result.paused:
+        fact(console, "paused", f"{', '.join(result.paused)}: failback pauses resume", "yellow")
+    if result.recovery is not None and result.recovery.loss_seconds is not None:
+        fact(console, "loss", f"at most {amount(result.recovery.loss_seconds, 's')}")
     if result.error:
         fact(console, "error", result.error, "red")
     if result.emergency_action:

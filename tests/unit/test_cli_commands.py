@@ -71,7 +71,6 @@ def document(capsys: pytest.CaptureFixture[str]) -> Any:
         ["rollback", "start", "--level", "x", "--reason", "r"],
         ["rollback", "start", "--level", "0", "--reason", "r"],
         ["rollback", "start", "--level", "5", "--reason", "r"],
-        ["rollback", "start", "--level", "3", "--reason", "r"],
         ["rollback", "approve"],
         ["check", "--config", "not-there.yaml"],
         ["arm", "--capture", "telepathy"],
