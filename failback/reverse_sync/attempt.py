@@ -85,6 +85,7 @@ class Attempt:
         self.held = held
         self.lost: SlotLostError | None = None
         self.still = False
+        self.raising: int | None = None
         self.crew: ParallelApply | None = None
         self.armed: Armed = lane.armed(self._names, held.tables)
         self.way = ways.of(held.capture)
@@ -124,10 +125,14 @@ class Attempt:
         if works:
             late = self._apply(works, torn=captured.cut)
         proved = self._prove(unlike) and not captured.cut
+        raising = self.raising if proved else None
+        if not proved and not works and self._is_still_proved(captured):
+            proved, raising = True, self.held.proved_raising
         reached = captured.reached
         keys = sum(work.count for work in works)
         witnessed = self._witness() if works else None
-        if reached > self.held.lsn or works or self.held.proved_fenced != proved:
+        told = (self.held.proved_fenced, self.held.proved_raising)
+        if reached > self.held.lsn or works or told != (proved, raising):
             position.write(
                 self.lane.writer,
                 self.lane.direction,
@@ -137,6 +142,7 @@ class Attempt:
                 applied=captured.applied,
                 acknowledged=witnessed,
                 proved_fenced=proved,
+                proved_raising=raising,
             )
         if {name: each.problem for name, each in self.armed.stopped.items()} != self.held.stopped:
             stopped.keep(self.lane.writer, self.lane.direction, self.armed.stopped)
@@ -199,6 +205,7 @@ class Attempt:
     def _stands_still(self) -> bool:
         """Whether the sender is fenced, and nobody's write is in flight any more."""
         helper = self.lane.helper
+        self.raising = fence.raising(helper)
         if fence.is_up(helper) is not True:
             return False
         row = helper.execute("SELECT EXISTS (SELECT FROM failback.writers_in_flight)").fetchone()
@@ -251,6 +258,17 @@ class Attempt:
         everything = self.lost is not None or self.way.everything
         untold = set(self.armed.pairs if everything else self.held.uncaptured)
         return self.still and not self.armed.stopped and untold.issubset(self.unproven)
+
+    def _is_still_proved(self, captured: Captured) -> bool:
+        """Whether an earlier proof stays, where a batch compared less and carries nothing.
+
+        It does where that proof names the fence's raising: whoever relies on it sees by that
+        whether the sender could be written to since. What is captured all the same was written past
+        the fence, and who knows what else was.
+        """
+        held = self.held
+        named = held.proved_fenced and held.proved_raising is not None
+        return named and not (captured.changes.changes or captured.cut or self.armed.stopped)
 
     def _apply(self, works: list[Work], *, torn: bool) -> Late:
         self._check_catalogues(works)

@@ -36,6 +36,7 @@ __all__ = [
     "is_up",
     "lift",
     "raise_",
+    "raising",
     "remove",
     "uncovered",
 ]
@@ -54,6 +55,20 @@ def is_up(connection: Connection) -> bool | None:
         return None
     state = connection.execute("SELECT last_value, is_called FROM failback.fence").fetchone()
     return state != (1, True)
+
+
+def raising(connection: Connection) -> int | None:
+    """How often this fence was raised; None where it was installed without a count.
+
+    The same number at two moments at which the fence is up means that it was up all the time
+    between them. Whoever proves something reads the number first and then sees to the fence and to
+    writers in flight; whoever relies on it sees to the fence first.
+    """
+    row = connection.execute("SELECT pg_catalog.to_regclass('failback.raisings')").fetchone()
+    if row is None or row[0] is None:
+        return None
+    row = connection.execute("SELECT last_value + is_called::int FROM failback.raisings").fetchone()
+    return int(row[0]) if row else None
 
 
 def raise_(

@@ -63,6 +63,8 @@ class StreamPosition:
     """Tables of which no change can be captured, with why: they are compared again and again."""
     proved_fenced: bool = False
     """Both sides were compared and made equal while the sender was fenced."""
+    proved_raising: int | None = None
+    """Which raising of the fence it was; None where the sender does not count them."""
     catch_up: bool = False
     """Whether a catch-up is open. Who takes the stream takes it away."""
 
@@ -104,7 +106,8 @@ def read(connection: Connection, direction: Direction) -> StreamPosition:
         stopped=row[17],
         uncaptured=row[18],
         lost=row[19],
-        catch_up=row[20],
+        proved_raising=row[20],
+        catch_up=row[21],
     )
 
 
@@ -126,6 +129,7 @@ def write(
     applied: str | None = None,
     acknowledged: int | None = None,
     proved_fenced: bool = False,
+    proved_raising: int | None = None,
 ) -> None:
     """Move the position forward, in the transaction that applies what lies before it.
 
@@ -137,7 +141,9 @@ def write(
         keys: distinct keys of them.
         applied: the snapshot whose changelog rows have been applied; None leaves it.
         acknowledged: the batch that the sender has counted; None leaves it.
-        proved_fenced: both sides were compared in this batch, and the sender is fenced.
+        proved_fenced: both sides were compared and made equal while the sender was fenced, and
+            nothing was captured since.
+        proved_raising: which raising of the fence that was.
 
     Raises:
         SlotLostError: the receiver holds a later position already.
@@ -152,6 +158,7 @@ def write(
             "applied": applied,
             "acknowledged": acknowledged,
             "proved_fenced": proved_fenced,
+            "proved_raising": proved_raising,
         },
     )
     if moved.rowcount != 1:

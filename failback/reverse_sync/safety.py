@@ -132,7 +132,7 @@ def _require_empty(settings: SyncSettings, control: Control, side: Side) -> None
 
 def sender_pending(sender: Connection, held: StreamPosition) -> bool:
     """Whether the receiver may lack something; a comparison under the fence shows that not."""
-    if held.proved_fenced and fence.is_up(sender):
+    if held.proved_fenced and fence.is_up(sender) and _is_same_raising(sender, held):
         return False
     return bool(
         ways.of(held.capture).look(sender, held).pending
@@ -140,6 +140,11 @@ def sender_pending(sender: Connection, held: StreamPosition) -> bool:
         or held.unproven
         or held.uncaptured
     )
+
+
+def _is_same_raising(sender: Connection, held: StreamPosition) -> bool:
+    """Whether the fence has been up ever since both sides were proved to be equal behind it."""
+    return held.proved_raising is None or held.proved_raising == fence.raising(sender)
 
 
 def _receiver_pending(receiver: Connection, held: StreamPosition, publication: str) -> bool:

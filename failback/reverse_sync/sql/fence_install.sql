@@ -30,6 +30,10 @@ $$;
 REVOKE ALL ON SEQUENCE failback.fence FROM PUBLIC;
 GRANT SELECT ON SEQUENCE failback.fence TO PUBLIC;
 
+-- How often the fence was raised: what was proved behind it counts until it is raised anew. May
+-- jump ahead after a crash, which takes a proof away that still holds, and never lets a wrong one.
+CREATE SEQUENCE IF NOT EXISTS failback.raisings MINVALUE 0 START 0;
+
 -- Reading the state also takes a ROW EXCLUSIVE lock on the sequence, which the transaction keeps
 -- until its end, prepared or not: that lock is how the raiser finds the writers that got in
 -- before. It is a fast-path lock, cheaper than an advisory one. Only `= 1` lets a write pass.

@@ -4,3 +4,4 @@ DROP FUNCTION IF EXISTS failback.drain_writers(float8, float8);
 DROP VIEW IF EXISTS failback.writers_in_flight;
 DROP FUNCTION IF EXISTS failback.guard();
 DROP SEQUENCE IF EXISTS failback.fence;
+DROP SEQUENCE IF EXISTS failback.raisings;

@@ -29,6 +29,7 @@ SELECT s.slot,
            (SELECT jsonb_object_agg(t.name, t.uncaptured) FROM failback.stream_table AS t
             WHERE t.stream = s.name AND t.uncaptured <> ''), '{}'),
        s.lost,
+       s.proved_raising,
        to_regclass('failback.catch_up') IS NOT NULL
 FROM failback.stream AS s
 WHERE s.name = %(stream)s

@@ -7,5 +7,6 @@ SET lsn = %(lsn)s::pg_lsn,
     applied = coalesce(%(applied)s::pg_snapshot, applied),
     acknowledged = coalesce(%(acknowledged)s, acknowledged),
     proved_fenced = %(proved_fenced)s,
+    proved_raising = %(proved_raising)s,
     updated_at = clock_timestamp()
 WHERE name = %(stream)s AND lsn <= %(lsn)s::pg_lsn

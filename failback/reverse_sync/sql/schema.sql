@@ -63,7 +63,9 @@ ALTER TABLE failback.stream
     -- Why changes may be missing; empty while none are. It stays until capture begins anew.
     -- And: both sides were compared and made equal while the sender was fenced and still is.
     ADD COLUMN IF NOT EXISTS lost text NOT NULL DEFAULT '',
-    ADD COLUMN IF NOT EXISTS proved_fenced boolean NOT NULL DEFAULT false;
+    ADD COLUMN IF NOT EXISTS proved_fenced boolean NOT NULL DEFAULT false,
+    -- Which raising of that fence it was proved behind; null where the sender does not count them.
+    ADD COLUMN IF NOT EXISTS proved_raising bigint;
 
 -- Why the two sides may differ in a table by more than what is captured; empty where they may
 -- not. Such a table is compared by checksum until a comparison has found it equal.

@@ -89,6 +89,73 @@ def test_target_when_tables_are_not_captured_then_opens_after_a_comparison_under
     assert pair.rows(Side.SOURCE, "SELECT v FROM auth.users WHERE id = 2") == [(5,)]
 
 
+@pytest.fixture
+def proved(pair: Any, engine: ReverseSync) -> ReverseSync:
+    """The next attempt: the source is fenced, and the target was proved to have all of it."""
+    engine.reprotect()
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    on_source(pair, "UPDATE auth.users SET v = 0 WHERE id = 1")
+    engine.raise_fence(Side.SOURCE, 1.0)
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    return engine
+
+
+def carry_without_comparing(engine: ReverseSync) -> None:
+    """As a worker does between two comparisons, of which the first is due at once."""
+    for _ in range(3):
+        report = engine.run_batch()
+        assert not report.skipped
+    assert report.compared == ()
+
+
+def test_proof_when_a_worker_carries_batches_meanwhile_then_the_target_opens_and_is_armed(
+    pair: Any, proved: ReverseSync
+) -> None:
+    carry_without_comparing(proved)
+    assert proved.lift_fence(Side.TARGET).outcome is Outcome.SUCCEEDED
+    with pair.admin(Side.TARGET) as admin:
+        admin.execute("UPDATE auth.users SET v = 5 WHERE id = 2")
+    carry_without_comparing(proved)
+    assert proved.arm().outcome is Outcome.SUCCEEDED
+    assert proved.drain(30).outcome is Outcome.SUCCEEDED
+    assert pair.rows(Side.SOURCE, "SELECT v FROM auth.users WHERE id = 2") == [(5,)]
+
+
+def test_proof_when_the_fence_was_down_since_then_the_target_stays_shut(
+    pair: Any, proved: ReverseSync
+) -> None:
+    # By hand, so that nothing tells the target of it.
+    on_source(
+        pair,
+        "SELECT setval('failback.fence', 1)",
+        "UPDATE auth.users SET v = 7 WHERE id = 1",
+    )
+    proved.raise_fence(Side.SOURCE, 1.0)
+    with pytest.raises(SafetyRuleError, match="tail_drained"):
+        proved.lift_fence(Side.TARGET)
+    assert proved.drain(30).outcome is Outcome.SUCCEEDED
+    assert proved.lift_fence(Side.TARGET).outcome is Outcome.SUCCEEDED
+    assert pair.rows(Side.TARGET, "SELECT v FROM auth.users WHERE id = 1") == [(7,)]
+
+
+def test_proof_when_something_was_written_past_the_fence_then_the_target_stays_shut(
+    pair: Any, proved: ReverseSync
+) -> None:
+    carry_without_comparing(proved)
+    on_source(
+        pair,
+        "ALTER TABLE orders DISABLE TRIGGER failback_fence",
+        "INSERT INTO orders VALUES (7, 1)",
+        "ALTER TABLE orders ENABLE ALWAYS TRIGGER failback_fence",
+    )
+    carry_without_comparing(proved)
+    assert pair.rows(Side.TARGET, "SELECT buyer FROM orders WHERE id = 7") == [(1,)]
+    with pytest.raises(SafetyRuleError, match="tail_drained"):
+        proved.lift_fence(Side.TARGET)
+    assert proved.drain(30).outcome is Outcome.SUCCEEDED
+    assert proved.lift_fence(Side.TARGET).outcome is Outcome.SUCCEEDED
+
+
 def test_disarm_when_reprotected_then_nothing_is_left_on_either_side(
     pair: Any, engine: ReverseSync
 ) -> None:
