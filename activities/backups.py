@@ -75,6 +75,7 @@ class BackupActivities:
                     tables=one.tables,
                     rows=one.rows,
                     bytes=one.bytes,
+                    lacking=one.lacking,
                 )
         taken = self._backups.take(progress)
         return TakenBackup(
@@ -83,6 +84,7 @@ class BackupActivities:
             tables=len(taken.tables),
             rows=taken.rows,
             bytes=taken.bytes,
+            lacking=taken.lacking,
         )
 
     def _proved(self, progress: Progress) -> ProofRound:

@@ -4,7 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from failback.models.backups import BackupList, BackupManifest, BackupProof, PruneReport
+from failback.models.backups import (
+    BackupList,
+    BackupManifest,
+    BackupProof,
+    InventoriedObject,
+    PruneReport,
+)
 from failback.models.common import Payload
 from failback.ports import Progress
 
@@ -81,6 +87,17 @@ class Backups(Protocol):
         Raises:
             BackupError: the subclass says what does not hold; where it is the backup's fault,
                 that is on record beside it, and any earlier proof is void.
+        """
+        ...
+
+    def inventory(self, backup: str, bucket: str) -> Iterator[InventoriedObject]:
+        """The objects that a bucket had when a backup was taken, as the backup lists them.
+
+        The list is fetched and its bytes compared with the manifest before the first is told;
+        memory does not grow with it.
+
+        Raises:
+            BackupPartMissingError: the backup has no inventory of that bucket.
         """
         ...
 

@@ -57,6 +57,10 @@ class ObjectEndpoint(Protocol):
         """Keys that were deleted for certain; nothing where the bucket keeps no versions."""
         ...
 
+    def inventoried(self, bucket: str, prefix: str) -> Iterator[ObjectPage]:
+        """As `listed`, with the version of each object where the bucket keeps versions."""
+        ...
+
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What is kept with an object; None where there is none."""
         ...

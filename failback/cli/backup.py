@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(backup_schedule.app, name="schedule")
 
+_AUTH = ("users", "identities", "sessions", "refresh_tokens", "mfa_factors", "one_time_tokens")
 _STYLES = {
     BackupState.PROVEN: "green",
     BackupState.COMPLETE: "yellow",
@@ -117,9 +118,22 @@ def _noted(session: Session) -> Progress:
 
 
 def _write_taken(console: Console, taken: BackupManifest) -> None:
-    heading(console, f"Backup {taken.id} was taken", Outcome.SUCCEEDED)
+    outcome = Outcome.INCONCLUSIVE if taken.lacking else Outcome.SUCCEEDED
+    heading(console, f"Backup {taken.id} was taken", outcome)
     fact(console, "of", f"{taken.side.value} database {taken.database} at {taken.position}")
     fact(console, "holds", f"{taken.rows:,} rows in {len(taken.tables)} tables")
+    if taken.auth:
+        shown = [name for name in _AUTH if name in taken.auth]
+        fact(console, "auth", ", ".join(f"{taken.auth[name]:,} {name}" for name in shown))
+    for bucket in taken.buckets:
+        kept = "with versions" if bucket.versioned else "without versions: what goes is gone"
+        size = amount(bucket.bytes, "bytes")
+        told = f"{bucket.objects:,} objects of {size}, listed {kept}"
+        fact(console, f"bucket {bucket.bucket}", told)
+    if taken.configuration_keys:
+        fact(console, "keys", f"{len(taken.configuration_keys)} values, by digest")
+    for sentence in taken.lacking:
+        fact(console, "lacks", sentence)
     if taken.applied_upto:
         fact(console, "applied", f"the target's changes up to {taken.applied_upto}")
     if taken.applied_except:
@@ -153,9 +167,12 @@ def _write_list(console: Console, found: BackupList) -> None:
 
 
 def _known(one: BackupSummary) -> str:
+    if one.problem:
+        return one.problem
+    known = "every part was read back; never restored"
     if one.state is BackupState.PROVEN:
-        return f"restored {one.proven_at:%F %T} UTC by {one.proven_by}"
-    return one.problem or "every part was read back; never restored"
+        known = f"restored {one.proven_at:%F %T} UTC by {one.proven_by}"
+    return "; lacks ".join((known, *one.lacking))
 
 
 def _write_proof(console: Console, proof: BackupProof) -> None:
@@ -167,6 +184,8 @@ def _write_proof(console: Console, proof: BackupProof) -> None:
         f" in {amount(proof.seconds, 's')}",
     )
     fact(console, "compared", "every part, row count, digest and the schema with the manifest")
+    if proof.objects:
+        fact(console, "inventory", f"{proof.objects:,} objects, every line read")
     fact(console, "rules", ", ".join(proof.rules) or "none are configured")
     fact(console, "amcheck", proof.amcheck)
 

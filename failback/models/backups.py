@@ -15,6 +15,8 @@ VERSION = 1
 """Of the manifest and of the proof that belongs to it."""
 MANIFEST_KIND = "failback backup"
 PROOF_KIND = "failback backup proof"
+AUTH_SCHEMA = "auth."
+"""How names of Supabase Auth's tables begin."""
 
 
 class PartKind(StrEnum):
@@ -24,6 +26,10 @@ class PartKind(StrEnum):
     """A file of pg_dump's directory format."""
     CONFIGURATION = "configuration"
     """failback.yaml; of secrets only the names of the variables that hold them."""
+    STORAGE_INVENTORY = "storage_inventory"
+    """One bucket's objects with their versions: compressed lines, an `InventoriedObject` each."""
+    CONFIGURATION_KEYS = "configuration_keys"
+    """Names of the values that differ between the sides, and which side's each has."""
 
 
 class BackupPart(Payload):
@@ -43,6 +49,31 @@ class BackedUpTable(Payload):
     rows: int
     digest: str
     """Of all rows in any order, as verifications of the two sides compute it."""
+
+
+class InventoriedObject(Payload):
+    """One object of a storage inventory. Its bytes are in the bucket, and not in the backup."""
+
+    key: str
+    size: int = Field(ge=0)
+    etag: str
+    modified: datetime
+    version: str = ""
+    """Of the bytes that were current; empty where the bucket kept no versions."""
+
+
+class BackedUpBucket(Payload):
+    """One bucket as it was listed while the database was dumped."""
+
+    bucket: str
+    prefix: str = ""
+    """Only keys that begin so."""
+    part: str
+    """Its inventory's name."""
+    versioned: bool
+    """Whether what was overwritten or deleted since can be had back by its version."""
+    objects: int = Field(ge=0)
+    bytes: int = Field(ge=0)
 
 
 class BackupManifest(Payload):
@@ -82,6 +113,11 @@ class BackupManifest(Payload):
     excluded_schemas: tuple[str, ...] = ()
     tables: tuple[BackedUpTable, ...]
     parts: tuple[BackupPart, ...]
+    buckets: tuple[BackedUpBucket, ...] = ()
+    configuration_keys: tuple[str, ...] = ()
+    """Names of the values that the part of that kind tells of."""
+    lacking: tuple[str, ...] = ()
+    """What could not be had beside the database, with why, as sentences."""
 
     @property
     def rows(self) -> int:
@@ -92,6 +128,15 @@ class BackupManifest(Payload):
     def bytes(self) -> int:
         """Over all parts."""
         return sum(part.bytes for part in self.parts)
+
+    @property
+    def auth(self) -> dict[str, int]:
+        """Rows of Supabase Auth by table, such as `users` and `sessions`; empty without it."""
+        return {
+            one.table.removeprefix(AUTH_SCHEMA): one.rows
+            for one in self.tables
+            if one.table.startswith(AUTH_SCHEMA)
+        }
 
 
 class BackupProof(Payload):
@@ -118,6 +163,8 @@ class BackupProof(Payload):
     """Business rules that held."""
     amcheck: str = ""
     """What amcheck said, or why it was not asked."""
+    objects: int = 0
+    """Of the storage inventory, all of whose lines were read."""
     seconds: float = 0.0
 
 
@@ -144,6 +191,10 @@ class BackupSummary(Payload):
     rows: int = 0
     applied_upto: str = ""
     """See `BackupManifest.applied_upto`."""
+    objects: int = 0
+    """Over all buckets of the inventory."""
+    lacking: tuple[str, ...] = ()
+    """See `BackupManifest.lacking`."""
     signed_by: str = ""
     """Fingerprint of the key; empty for an unsigned one. Checked where the estate has keys."""
     proven_at: datetime | None = None
@@ -207,6 +258,7 @@ class TakenBackup(Payload):
     tables: int = 0
     rows: int = 0
     bytes: int = 0
+    lacking: tuple[str, ...] = ()
 
 
 class PruneBackupsRequest(Payload):

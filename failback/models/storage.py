@@ -17,6 +17,8 @@ class ObjectEntry(Payload):
     etag: str
     """Without quotes. MD5 of the bytes only where it was not uploaded in parts."""
     modified: datetime
+    version: str = ""
+    """Id of the version that is current; empty where the bucket keeps none, or nobody asked."""
 
 
 class ObjectPage(Payload):

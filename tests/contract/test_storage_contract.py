@@ -14,7 +14,7 @@ from failback.errors import (
     UnreachableError,
 )
 from failback.models.common import Side
-from failback.models.storage import ObjectHead, OpenUpload
+from failback.models.storage import ObjectEntry, ObjectHead, OpenUpload
 from failback.providers.storage import FakeEndpoint, S3Endpoint
 from failback.sections.storage import StorageEndpointConfig
 from failback.storage_ports import ObjectEndpoint
@@ -234,6 +234,32 @@ def test_deleted_keys_when_versions_are_kept_then_only_those_that_were_objects(
     subject.put("comes back", b"2")
     found = {one.key for one in subject.endpoint.deleted(subject.bucket, "")}
     assert found == ({"goes"} if subject.versioned else set())
+
+
+def test_inventory_when_versions_are_kept_then_the_current_one_of_each_object_is_named(
+    subject: Subject,
+) -> None:
+    for key, body in (("p/a", b"1"), ("p/a", b"22"), ("p/b", b"3"), ("p/gone", b"4"), ("q", b"5")):
+        subject.put(key, body)
+    subject.endpoint.delete(subject.bucket, "p/gone", hashlib.md5(b"4").hexdigest())
+
+    def found() -> dict[str, ObjectEntry]:
+        pages = subject.endpoint.inventoried(subject.bucket, "p/")
+        return {entry.key: entry for page in pages for entry in page.objects}
+
+    before = found()
+    assert {key: (one.size, one.etag) for key, one in before.items()} == {
+        "p/a": (2, hashlib.md5(b"22").hexdigest()),
+        "p/b": (1, hashlib.md5(b"3").hexdigest()),
+    }
+    subject.put("p/a", b"333")
+    after = found()
+    if subject.versioned:
+        assert "" not in {one.version for one in after.values()}
+        assert before["p/a"].version != after["p/a"].version
+        assert before["p/b"].version == after["p/b"].version
+    else:
+        assert {one.version for one in after.values()} == {""}
 
 
 @pytest.mark.servers

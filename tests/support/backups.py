@@ -1,5 +1,6 @@
 """An estate with backups, and ways to damage one as its owner or somebody else would."""
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -89,6 +90,29 @@ class Shelved:
         kept = tuple(one for one in manifest.parts if one.kind is not PartKind.DATABASE)
         parts = tuple(part(self.home, path) for path in sorted((self.home / "database").iterdir()))
         self.seal(manifest.model_copy(update={"parts": (*kept, *parts)}))
+
+    def cut_a_row(self, rows: int) -> str:
+        """Take one row out of the dump's file of the table that has so many; returns the row.
+
+        The file is a whole one of its format, and the manifest is left as it was.
+        """
+        for path in sorted((self.home / "database").glob("*.dat.gz")):
+            lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+            # The data end with a line of their own, and an empty one.
+            if lines.index(b"\\.\n") == rows:
+                path.write_bytes(gzip.compress(b"".join(lines[1:])))
+                return lines[0].decode()
+        raise AssertionError(f"no table of the dump has {rows} rows")
+
+    def told_of_its_parts(self) -> BackupManifest:
+        """Its manifest, with the parts as they are now."""
+        manifest = self.manifest
+        parts = tuple(
+            one.model_copy(update={"bytes": len(data), "sha256": sha256(data).hexdigest()})
+            for one in manifest.parts
+            for data in [(self.home / one.name).read_bytes()]
+        )
+        return manifest.model_copy(update={"parts": parts})
 
 
 def part(home: Path, path: Path) -> BackupPart:

@@ -10,9 +10,17 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from failback.errors import BackupError, FailbackError
-from failback.models.backups import BackupList, BackupManifest, BackupProof, PruneReport
+from failback.errors import BackupError, BackupPartMissingError, FailbackError
+from failback.models.backups import (
+    BackupList,
+    BackupManifest,
+    BackupProof,
+    InventoriedObject,
+    PruneReport,
+)
 from failback.ports import Progress
+from failback.providers.backup.beside import read_inventory
+from failback.providers.backup.fetching import fetch
 from failback.providers.backup.proving import OF_THE_BACKUP, Held, Trial, tried
 from failback.providers.backup.shelf import Found, Shelf
 from failback.providers.backup.taking import Origin, take
@@ -60,6 +68,20 @@ class EstateBackups:
         self._shelf.write(proof)
         return proof
 
+    def inventory(self, backup: str, bucket: str) -> Iterator[InventoriedObject]:
+        """See `Backups.inventory`."""
+        manifest = self._shelf.manifest(backup).manifest
+        listed = next((one for one in manifest.buckets if one.bucket == bucket), None)
+        part = next((one for one in manifest.parts if listed and one.name == listed.part), None)
+        if part is None:
+            raise BackupPartMissingError(
+                f"The backup {backup} has no inventory of bucket {bucket}.",
+                "Look at what it holds: failback backup list --json.",
+            )
+        with self._folder() as work:
+            fetch(self._shelf, manifest.model_copy(update={"parts": (part,)}), work, 1)
+            yield from read_inventory(work / part.name)
+
     def prune(self, keep: int, keep_proven: int, *, dry_run: bool = False) -> PruneReport:
         """See `Backups.prune`."""
         return self._shelf.prune(keep, keep_proven, dry_run=dry_run)
@@ -104,6 +126,7 @@ def _proof(
         bytes=manifest.bytes,
         rules=() if held is None else held.rules,
         amcheck="" if held is None else held.amcheck,
+        objects=0 if held is None else held.objects,
         seconds=seconds,
     )
 

@@ -2,16 +2,17 @@
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from failback.errors import BackupContentError, BackupNotFoundError
+from failback.errors import BackupContentError, BackupNotFoundError, BackupPartMissingError
 from failback.models.backups import (
     BackupList,
     BackupManifest,
     BackupProof,
     BackupState,
     BackupSummary,
+    InventoriedObject,
     PruneReport,
 )
 from failback.models.common import Side
@@ -41,6 +42,8 @@ class FakeBackups(Faults):
         self._lock = threading.Lock()
         self.kept: list[BackupSummary] = []
         """Newest first."""
+        self.inventories: dict[tuple[str, str], tuple[InventoriedObject, ...]] = {}
+        """By the ids of a backup and the name of a bucket."""
         self.unsound: set[str] = set()
         """Ids of backups that do not hold, as a proof will find."""
 
@@ -103,6 +106,13 @@ class FakeBackups(Faults):
             by="fake",
             software="failback fake",
         )
+
+    def inventory(self, backup: str, bucket: str) -> Iterator[InventoriedObject]:
+        """See `Backups.inventory`."""
+        self._called_blocking("inventory", backup, bucket)
+        if (backup, bucket) not in self.inventories:
+            raise BackupPartMissingError(f"The backup {backup} has no inventory of {bucket}.")
+        yield from self.inventories[backup, bucket]
 
     def prune(self, keep: int, keep_proven: int, *, dry_run: bool = False) -> PruneReport:
         """See `Backups.prune`."""

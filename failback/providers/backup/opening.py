@@ -5,7 +5,9 @@ from pathlib import Path
 from failback.backup_ports import ObjectStore
 from failback.config import Estate
 from failback.errors import ConfigurationError
+from failback.models.common import Side
 from failback.providers.backup.backups import EstateBackups
+from failback.providers.backup.beside import Beside, Bucket
 from failback.providers.backup.configuration import without_secrets
 from failback.providers.backup.folder import FolderStore
 from failback.providers.backup.programs import Programs
@@ -14,6 +16,8 @@ from failback.providers.backup.s3 import S3Store
 from failback.providers.backup.shelf import Shelf
 from failback.providers.backup.signing import Trust
 from failback.providers.backup.taking import Origin
+from failback.providers.configuration.opening import open_configuration
+from failback.providers.storage import S3Endpoint
 from failback.sections.backup import BackupConfig
 
 
@@ -48,6 +52,7 @@ def open_backups(estate: Estate, path: Path | None = None) -> EstateBackups:
             configuration=lambda: _configuration(path, estate),
             programs=programs,
             parallel=config.parallel,
+            beside=_beside(estate, config.side),
         ),
         trial=Trial(
             programs=programs,
@@ -57,6 +62,18 @@ def open_backups(estate: Estate, path: Path | None = None) -> EstateBackups:
             rules=estate.business_rules,
         ),
         work=config.work_directory,
+    )
+
+
+def _beside(estate: Estate, side: Side) -> Beside:
+    storage = estate.storage
+    if storage is None:
+        return Beside(switch=lambda: open_configuration(estate))
+    endpoint = storage.source if side is Side.SOURCE else storage.target
+    return Beside(
+        endpoint=lambda: S3Endpoint(side, endpoint, connections=1),
+        buckets=[Bucket(one.on(side), one.prefix) for one in storage.buckets],
+        switch=lambda: open_configuration(estate),
     )
 
 

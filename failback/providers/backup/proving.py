@@ -4,9 +4,7 @@ Changes when a proof has to look at something else. Nothing of a backup is execu
 manifest, its signature and the bytes of all its parts have been checked.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,13 +21,15 @@ from failback.errors import (
     BackupRuleError,
     BackupTableMissingError,
     BackupToolError,
-    ObjectMissingError,
 )
-from failback.models.backups import BackupManifest, BackupPart
+from failback.models.backups import BackupManifest
 from failback.models.common import Side
 from failback.ports import Progress
+from failback.providers.backup import beside
 from failback.providers.backup.content import Content, hash_probe, read_content
+from failback.providers.backup.fetching import fetch
 from failback.providers.backup.programs import Programs
+from failback.providers.backup.restoring import restore_dump
 from failback.providers.backup.scratch import scratch_database, scratch_server
 from failback.providers.backup.shelf import Shelf
 from failback.providers.backup.statements import statement
@@ -48,6 +48,10 @@ OF_THE_BACKUP = (
 _NAMED = 5
 """Tables that an error names."""
 _AMCHECK_SCHEMA = "failback_amcheck"
+_EXTENSIONS = (
+    "Where an extension is missing, name a server that has it in backup.scratch_dsn; its version"
+    " must be that of the server that was dumped, or newer."
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Held:
     server_version: str
     amcheck: str
     rules: tuple[str, ...]
+    objects: int = 0
 
 
 def tried(shelf: Shelf, manifest: BackupManifest, trial: Trial, work: Path, tell: Progress) -> Held:
@@ -92,19 +97,20 @@ def tried(shelf: Shelf, manifest: BackupManifest, trial: Trial, work: Path, tell
         BackupError: something does not hold; see `OF_THE_BACKUP`.
     """
     tell(f"Checking {len(manifest.parts)} parts, {manifest.bytes:,} bytes.")
-    _fetch(shelf, manifest, work / "parts", trial.parallel)
+    fetch(shelf, manifest, work / "parts", trial.parallel)
+    objects = beside.check(work / "parts", manifest)
     dump = work / "parts" / DUMP
     _tables_are_in_dump(trial.programs, dump, manifest)
     with _scratch(trial, work, manifest) as dsn:
         tell("Restoring into a scratch database.")
-        _restore(trial, dump, dsn, tell)
+        restore_dump(trial.programs, dump, dsn, trial.parallel, tell, cure=_EXTENSIONS)
         tell("Comparing every table with the manifest.")
         connect = partial(Servers(dsn, dsn).connect, Side.SOURCE, autocommit=True)
         try:
             with closing(connect()) as session:
                 _refuse_other_hashes(session, manifest)
             excluded = manifest.excluded_schemas
-            _compare(read_content(connect, excluded, trial.parallel), manifest)
+            compare(read_content(connect, excluded, trial.parallel), manifest)
             with closing(connect()) as session:
                 rules = _rules_that_held(session, trial.rules, manifest)
                 amcheck = _amcheck(session, manifest)
@@ -114,43 +120,7 @@ def tried(shelf: Shelf, manifest: BackupManifest, trial: Trial, work: Path, tell
                 f"The restored database cannot be read: {str(error).splitlines()[0]}.",
                 "Look at the scratch server, then prove the backup again.",
             ) from error
-    return Held(version, amcheck, rules)
-
-
-def _fetch(shelf: Shelf, manifest: BackupManifest, folder: Path, parallel: int) -> None:
-    for part in manifest.parts:
-        (folder / part.name).parent.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(parallel) as pool:
-        fetched = [pool.submit(_fetch_part, shelf, manifest, one, folder) for one in manifest.parts]
-        try:
-            for one in fetched:
-                one.result()
-        finally:
-            for one in fetched:
-                one.cancel()
-
-
-def _fetch_part(shelf: Shelf, manifest: BackupManifest, part: BackupPart, folder: Path) -> None:
-    digest, size = hashlib.sha256(), 0
-    changed = BackupPartChangedError(
-        f"The part {part.name} of {manifest.id} has other bytes than were written.",
-        "This backup cannot be trusted: use another one, and look after the store.",
-    )
-    try:
-        with (folder / part.name).open("wb") as file:
-            for piece in shelf.store.read(shelf.key(manifest.id, part.name)):
-                size += len(piece)
-                if size > part.bytes:
-                    raise changed
-                digest.update(piece)
-                file.write(piece)
-    except ObjectMissingError as error:
-        raise BackupPartMissingError(
-            f"The part {part.name} of {manifest.id} is missing.",
-            "This backup cannot be restored: use another one, and look after the store.",
-        ) from error
-    if digest.hexdigest() != part.sha256:
-        raise changed
+    return Held(version, amcheck, rules, objects)
 
 
 def _tables_are_in_dump(programs: Programs, dump: Path, manifest: BackupManifest) -> None:
@@ -199,28 +169,6 @@ def _scratch(trial: Trial, work: Path, manifest: BackupManifest) -> Iterator[str
         yield dsn
 
 
-def _restore(trial: Trial, dump: Path, dsn: str, tell: Progress) -> None:
-    """Restore rows and schema. Subscriptions would begin to work, so they stay out."""
-    try:
-        trial.programs.run(
-            "pg_restore",
-            [
-                *("--format=directory", f"--jobs={trial.parallel}", "--exit-on-error"),
-                *("--no-owner", "--no-privileges", "--no-subscriptions", "--no-publications"),
-                dump,
-            ],
-            dsn=dsn,
-            progress=tell,
-            telling="pg_restore is still at work.",
-        )
-    except BackupToolError as error:
-        raise BackupRestoreError(
-            error.cause,
-            "Where an extension is missing, name a server that has it in backup.scratch_dsn; its"
-            " version must be that of the server that was dumped, or newer.",
-        ) from error
-
-
 def _refuse_other_hashes(session: Connection, manifest: BackupManifest) -> None:
     if hash_probe(session) != manifest.hash_probe:
         raise BackupRestoreError(
@@ -229,7 +177,13 @@ def _refuse_other_hashes(session: Connection, manifest: BackupManifest) -> None:
         )
 
 
-def _compare(content: Content, manifest: BackupManifest) -> None:
+def compare(content: Content, manifest: BackupManifest) -> None:
+    """Refuse what a manifest does not say.
+
+    Raises:
+        BackupTableMissingError: a table is not there.
+        BackupContentError: rows or the schema are others.
+    """
     found = {one.table: one for one in content.tables}
     _refuse_missing([one.table for one in manifest.tables if one.table not in found], manifest)
     differing = [

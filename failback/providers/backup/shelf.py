@@ -197,6 +197,8 @@ class Shelf:
             tables=len(found.manifest.tables),
             rows=found.manifest.rows,
             applied_upto=found.manifest.applied_upto,
+            objects=sum(bucket.objects for bucket in found.manifest.buckets),
+            lacking=found.manifest.lacking,
             signed_by=found.signed_by,
             proven_at=proof.at if proof is not None and is_proven else None,
             proven_by=proof.by if proof is not None and is_proven else "",

@@ -4,9 +4,9 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -19,6 +19,8 @@ from failback.errors import BackupPartChangedError, BackupToolError, FailbackErr
 from failback.models.backups import BackupManifest, BackupPart, PartKind
 from failback.models.common import Side
 from failback.ports import Progress
+from failback.providers.backup import beside
+from failback.providers.backup.beside import Beside
 from failback.providers.backup.content import Content, read_content
 from failback.providers.backup.programs import Programs
 from failback.providers.backup.shelf import ID_TIME, Shelf
@@ -28,6 +30,7 @@ from failback.reverse_sync.direction import Direction
 
 _LOCK_WAIT_MILLISECONDS = 60_000
 _PIECE = 2**20
+_EVERY_SECONDS = 1.0
 DUMP = "database"
 """Folder of the dump's files in a backup."""
 CONFIGURATION = "configuration/failback.yaml"
@@ -45,6 +48,7 @@ class Origin:
         configuration: makes the configuration's part.
         programs: with pg_dump.
         parallel: tables and parts at once.
+        beside: where further parts come from.
     """
 
     side: Side
@@ -54,6 +58,7 @@ class Origin:
     configuration: Callable[[], bytes]
     programs: Programs
     parallel: int
+    beside: Beside = field(default_factory=Beside)
 
     @property
     def servers(self) -> Servers:
@@ -95,9 +100,14 @@ def take(shelf: Shelf, origin: Origin, work: Path, tell: Progress) -> BackupMani
     configuration.parent.mkdir()
     configuration.write_bytes(origin.configuration())
     tell(f"Backup {backup}: dumping the {origin.side.value}'s database.")
-    with origin.servers.explaining(origin.side), _snapshot(origin) as snapshot:
-        _refuse_older(origin.programs, snapshot.server[2])
-        content = _dumped(origin, work / DUMP, snapshot.exported, tell)
+    with ThreadPoolExecutor(1) as pool:
+        with origin.servers.explaining(origin.side), _snapshot(origin) as snapshot:
+            _refuse_older(origin.programs, snapshot.server[2])
+            # Objects cannot be listed in a snapshot: they are listed while rows are dumped.
+            aside = _Aside(pool, origin.beside, work)
+            with aside:
+                content = _dumped(origin, work / DUMP, snapshot.exported, tell)
+        further = aside.awaited(tell)
     files = sorted(path for path in work.rglob("*") if path.is_file())
     tell(f"Backup {backup}: carrying {len(files)} parts to {shelf.store.place}.")
     try:
@@ -123,6 +133,9 @@ def take(shelf: Shelf, origin: Origin, work: Path, tell: Progress) -> BackupMani
             excluded_schemas=origin.excluded,
             tables=content.tables,
             parts=parts,
+            buckets=further.buckets,
+            configuration_keys=further.keys,
+            lacking=further.lacking,
         )
         shelf.write(manifest)
         return shelf.manifest(backup).manifest
@@ -131,6 +144,36 @@ def take(shelf: Shelf, origin: Origin, work: Path, tell: Progress) -> BackupMani
         with suppress(FailbackError):
             shelf.discard(backup)
         raise
+
+
+class _Aside:
+    """The further parts at work; a failure inside of the block ends them."""
+
+    def __init__(self, pool: ThreadPoolExecutor, source: Beside, work: Path) -> None:
+        self._halt = threading.Event()
+        self._running = pool.submit(source.write, work, self._go_on)
+
+    def __enter__(self) -> None:
+        """The dump begins."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._halt.set()
+
+    def awaited(self, tell: Progress) -> beside.Found:
+        """Wait for them; what `tell` raises ends them."""
+        with self:
+            while True:
+                try:
+                    return self._running.result(timeout=_EVERY_SECONDS)
+                except TimeoutError:
+                    if self._running.done():
+                        raise
+                    tell("Listing objects.")
+
+    def _go_on(self, _: str) -> None:
+        if self._halt.is_set():
+            raise CancelledError
 
 
 @contextmanager
@@ -246,5 +289,10 @@ def _part(shelf: Shelf, backup: str, work: Path, path: Path) -> BackupPart:
             f"The part {name} came back from {shelf.store.place} with other bytes.",
             "Try again; if it happens again, do not trust that store.",
         )
-    kind = PartKind.CONFIGURATION if name == CONFIGURATION else PartKind.DATABASE
-    return BackupPart(name=name, kind=kind, bytes=path.stat().st_size, sha256=digest.hexdigest())
+    kind = PartKind.CONFIGURATION if name == CONFIGURATION else beside.kind_of(name)
+    return BackupPart(
+        name=name,
+        kind=kind or PartKind.DATABASE,
+        bytes=path.stat().st_size,
+        sha256=digest.hexdigest(),
+    )

@@ -127,6 +127,18 @@ class FakeEndpoint:
             ]
         yield from found
 
+    def inventoried(self, bucket: str, prefix: str) -> Iterator[ObjectPage]:
+        """See `ObjectEndpoint.inventoried`. Versions are numbers, by key."""
+        held = self._bucket(bucket)
+        for page in self.listed(bucket, prefix):
+            objects = page.objects
+            if held.versioned:
+                objects = tuple(
+                    one.model_copy(update={"version": str(len(held.objects[one.key]))})
+                    for one in objects
+                )
+            yield page.model_copy(update={"objects": objects})
+
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         """See `ObjectEndpoint.head`."""
         self.before("head", key)

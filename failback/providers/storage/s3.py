@@ -21,6 +21,7 @@ from failback.models.storage import (
     OpenUpload,
 )
 from failback.providers.storage.s3_errors import explained, missing, no_bucket, not_implemented
+from failback.providers.storage.s3_listing import LISTED, NEXT_TOKEN, register
 from failback.providers.storage.s3_values import (
     bare,
     content_md5,
@@ -70,6 +71,7 @@ class S3Endpoint:
                 response_checksum_validation="when_required",
             ),
         )
+        register(self._client)
 
     @property
     def place(self) -> str:
@@ -140,13 +142,15 @@ class S3Endpoint:
             with explained(self._url, bucket):
                 page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
             date = page["ResponseMetadata"]["HTTPHeaders"].get("date")
-            yield ObjectPage(
-                objects=tuple(entry_of(item) for item in page.get("Contents", ())),
-                at=parsedate_to_datetime(date) if date else None,
+            objects = page.get(LISTED)
+            if objects is None:
+                objects = [entry_of(item) for item in page.get("Contents", ())]
+            yield ObjectPage.model_construct(
+                objects=tuple(objects), at=parsedate_to_datetime(date) if date else None
             )
-            if not page.get("NextContinuationToken"):
+            if not page.get(NEXT_TOKEN):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            token = {"ContinuationToken": page[NEXT_TOKEN]}
 
     def deleted(self, bucket: str, prefix: str) -> Iterator[DeletedKey]:
         """See `ObjectEndpoint.deleted`.
@@ -156,11 +160,8 @@ class S3Endpoint:
         """
         if not self._versioned(bucket):
             return
-        position: dict[str, str] = {}
         markers: dict[str, DeletedKey] = {}
-        while True:
-            with explained(self._url, bucket):
-                page = self._client.list_object_versions(Bucket=bucket, Prefix=prefix, **position)
+        for page in self._versions(bucket, prefix):
             for marker in page.get("DeleteMarkers", ()):
                 if marker.get("IsLatest"):
                     key = str(marker["Key"])
@@ -169,11 +170,28 @@ class S3Endpoint:
                 found = markers.pop(version["Key"], None)
                 if found is not None:
                     yield found
+            last = page.get("NextKeyMarker")
+            markers = {key: value for key, value in markers.items() if key == last}
+
+    def inventoried(self, bucket: str, prefix: str) -> Iterator[ObjectPage]:
+        """See `ObjectEndpoint.inventoried`."""
+        if not self._versioned(bucket):
+            yield from self.listed(bucket, prefix)
+            return
+        for page in self._versions(bucket, prefix):
+            latest = [one for one in page.get("Versions", ()) if one.get("IsLatest")]
+            yield ObjectPage(objects=tuple(map(entry_of, latest)))
+
+    def _versions(self, bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
+        """Every version and delete marker, a page at a time."""
+        position: dict[str, str] = {}
+        while True:
+            with explained(self._url, bucket):
+                page = self._client.list_object_versions(Bucket=bucket, Prefix=prefix, **position)
+            yield page
             if not page.get("IsTruncated"):
                 return
-            last = page["NextKeyMarker"]
-            markers = {key: value for key, value in markers.items() if key == last}
-            position = {"KeyMarker": last}
+            position = {"KeyMarker": page["NextKeyMarker"]}
             if page.get("NextVersionIdMarker"):
                 position["VersionIdMarker"] = page["NextVersionIdMarker"]
 

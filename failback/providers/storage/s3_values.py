@@ -23,6 +23,7 @@ def entry_of(item: Mapping[str, Any]) -> ObjectEntry:
         size=item["Size"],
         etag=bare(item.get("ETag", "")),
         modified=item["LastModified"],
+        version=item.get("VersionId", ""),
     )
 
 

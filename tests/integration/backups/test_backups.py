@@ -124,11 +124,34 @@ def test_backup_when_kept_in_a_bucket_then_taken_proved_and_pruned(
         path.write_text(
             "\n".join(one for one in path.read_text().splitlines() if "  folder: " not in one)
         )
+        for name in ("avatars", "reports"):
+            (tmp_path / "s3" / "buckets" / name).mkdir()
+        (tmp_path / "s3" / "buckets" / "avatars" / "mira.webp").write_bytes(b"a picture")
+        (tmp_path / "app.env").write_text("ISSUER=https://source.example\n")
+        side = (
+            f"{{url: '{bucket.endpoint}', access_key: '{ACCESS_KEY}', secret_key: '{SECRET_KEY}'}}"
+        )
+        with path.open("a") as file:
+            file.write(f"\nstorage:\n  source: {side}\n  target: {side}\n")
+            file.write("  buckets: [{source: avatars, target: a}, {source: lost, target: b}]\n")
+            file.write(f"configuration:\n  places: {{app: {{env_file: '{tmp_path}/app.env'}}}}\n")
+            file.write("  keys: [{name: issuer, place: app, key: ISSUER,")
+            file.write(" source: 'https://source.example', target: 'https://target.example'}]\n")
         backups = opened(path)
         older = backups.take()
+        assert [(one.bucket, one.objects, one.bytes) for one in older.buckets] == [
+            ("avatars", 1, 9)
+        ]
+        assert [one.key for one in backups.inventory(older.id, "avatars")] == ["mira.webp"]
+        assert older.configuration_keys == ("settings/issuer",)
+        assert [one.partition(":")[0] for one in older.lacking] == ["The inventory of bucket lost"]
+        assert (older.auth, older.applied_upto) == ({"users": 20}, "")
+        keys = next((tmp_path / "s3").rglob("keys.json")).read_text()
+        assert "has the source's value (sha256 " in keys
+        assert "source.example" not in keys
         configuration = list((tmp_path / "s3").rglob("failback.yaml"))
         assert [one for one in configuration if SECRET_KEY in one.read_text()] == []
-        backups.prove()
+        assert backups.prove().objects == 1
         newer = backups.take()
         assert [one.state for one in backups.list().backups] == [
             BackupState.COMPLETE,

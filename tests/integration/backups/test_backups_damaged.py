@@ -1,5 +1,6 @@
 """Backups of a real server, damaged and forged in every way that a proof must catch."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from failback.errors import (
 )
 from failback.lab.databases import DatabasePair
 from failback.models.backups import BackupManifest, BackupState
-from failback.providers.backup.signing import Trust
+from failback.providers.backup.signing import Trust, sealed
 
 from support.backups import Shelved, Write, opened
 
@@ -97,6 +98,40 @@ def test_prove_when_the_dump_lacks_a_row_then_its_table_is_named(
         )
     with pytest.raises(BackupContentError, match=r"public\.orders has 1,999 rows instead of 2,000"):
         opened(write(tmp_path)).prove()
+
+
+def test_prove_when_a_row_was_cut_from_the_dump_then_caught_at_each_depth_of_forging(
+    copy: Shelved, write: Write, tmp_path: Path
+) -> None:
+    backups = opened(write(tmp_path))
+    row = copy.cut_a_row(2000)
+    assert row.count("\t") == 6  # of orders; generated columns are not dumped
+    with pytest.raises(BackupPartChangedError, match="has other bytes than were written"):
+        backups.prove()
+    # The part's checksum is made to fit, and the old signature stays.
+    path = copy.home / "manifest.json"
+    document = json.loads(path.read_text())
+    forged = copy.told_of_its_parts()
+    path.write_bytes(sealed(forged, Trust()))
+    facts = json.loads(path.read_text())
+    kept = {"key": document["key"], "signature": document["signature"]}
+    path.write_text(json.dumps({**facts, **kept}, sort_keys=True, indent=1) + "\n")
+    with pytest.raises(BackupSignatureError, match="does not carry a signature of its facts"):
+        backups.prove()
+    # Even the owner's key signs it: the table's own count and digest are left.
+    copy.seal(forged)
+    with pytest.raises(BackupContentError, match=r"public\.orders has 1,999 rows instead of 2,000"):
+        backups.prove()
+    tables = tuple(
+        one.model_copy(update={"rows": 1999}) if one.table == "public.orders" else one
+        for one in forged.tables
+    )
+    copy.seal(forged.model_copy(update={"tables": tables}))
+    with pytest.raises(
+        BackupContentError, match=r"public\.orders has 1,999 rows, and not the same"
+    ):
+        backups.prove()
+    assert backups.list().backups[0].state is BackupState.BROKEN
 
 
 def test_prove_when_the_dump_has_another_value_then_its_table_is_named(
