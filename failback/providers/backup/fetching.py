@@ -35,7 +35,7 @@ def fetch(
     for part in manifest.parts:
         (folder / part.name).parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(parallel) as pool:
-        coming = [pool.submit(_fetch_part, shelf, manifest, one, folder) for one in manifest.parts]
+        coming = [pool.submit(fetch_part, shelf, manifest, one, folder) for one in manifest.parts]
         try:
             for part, one in zip(manifest.parts, coming, strict=True):
                 one.result()
@@ -45,7 +45,8 @@ def fetch(
                 one.cancel()
 
 
-def _fetch_part(shelf: Shelf, manifest: BackupManifest, part: BackupPart, folder: Path) -> None:
+def fetch_part(shelf: Shelf, manifest: BackupManifest, part: BackupPart, folder: Path) -> None:
+    """Fetch one part of a backup into a folder; see `fetch`."""
     digest, size = hashlib.sha256(), 0
     changed = BackupPartChangedError(
         f"The part {part.name} of {manifest.id} has other bytes than were written.",
