@@ -213,7 +213,8 @@ def _repaired(node: Any, schemes: Mapping[str, Any]) -> Any:
         return [_repaired(item, schemes) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {key: _repaired(value, schemes) for key, value in node.items()}
+    # YAML reads the statuses of answers as numbers.
+    made = {str(key): _repaired(value, schemes) for key, value in node.items()}
     if "discriminator" in made and not any("$ref" in one for one in made.get("oneOf", ())):
         del made["discriminator"]
     if isinstance(made.get("security"), list):
