@@ -28,6 +28,7 @@ from failback.temporal.survey import TemporalRegistry
 from workers.composition import THREADS, WorkerPorts, build_worker
 from workers.evidence import evidence_gatherer
 from workers.response import response_settings
+from workers.system import system_ports
 
 logger = logging.getLogger("failback.worker")
 
@@ -73,30 +74,37 @@ async def _serve(
     settings = SyncSettings.of(estate)
     engine, catch_up = ReverseSync(settings), CatchUp(settings)
     backups = None if estate.backup is None else open_backups(estate, path)
-    known = replace(
-        worker_ports(estate, ports, engine),
-        response=response,
-        catch_up=catch_up,
-        registry=TemporalRegistry(client, estate.estate),
-        backups=backups,
-    )
+    try:
+        async with system_ports(estate, ports) as system:
+            known = replace(
+                worker_ports(estate, ports, engine),
+                response=response,
+                catch_up=catch_up,
+                registry=TemporalRegistry(client, estate.estate),
+                backups=backups,
+                system=system,
+            )
+            await _until_stopped(client, estate, known, stopping)
+    finally:
+        engine.close()
+        catch_up.close()
+        if backups is not None:
+            backups.close()
+        await ports.aclose()
+
+
+async def _until_stopped(
+    client: Client, estate: Estate, ports: WorkerPorts, stopping: asyncio.Event
+) -> None:
     with ThreadPoolExecutor(THREADS, thread_name_prefix="activity") as threads:
-        worker = build_worker(client, estate.temporal.task_queue, known, threads)
-        try:
-            async with worker:
-                logger.info(
-                    "worker of %s serves %s at %s",
-                    estate.estate,
-                    estate.temporal.task_queue,
-                    estate.temporal.address,
-                )
-                await stopping.wait()
-        finally:
-            engine.close()
-            catch_up.close()
-            if backups is not None:
-                backups.close()
-            await ports.aclose()
+        async with build_worker(client, estate.temporal.task_queue, ports, threads):
+            logger.info(
+                "worker of %s serves %s at %s",
+                estate.estate,
+                estate.temporal.task_queue,
+                estate.temporal.address,
+            )
+            await stopping.wait()
 
 
 def identity(metrics_address: str) -> str:

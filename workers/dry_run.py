@@ -14,6 +14,7 @@ from failback.reverse_sync.settings import SyncSettings
 from failback.temporal.rollbacks import Rollbacks
 from failback.temporal.starting import WORKFLOW_OF_LEVEL
 from workers.composition import THREADS, WorkerPorts, build_worker
+from workers.system import system_ports, told
 
 
 async def rehearse(
@@ -32,17 +33,25 @@ async def rehearse(
     real = compose(estate)
     engine = ReverseSync(SyncSettings.of(estate))
     dry = dry_run(real, journal)
-    ports = WorkerPorts(
-        balancer=dry.balancer,
-        dns=dry.dns,
-        checks=dry.checks,
-        notifier=dry.notifier,
-        engine=DryRunSync(engine, journal),
-    )
     queue = f"{estate.temporal.task_queue}-dry-run-{request.rollback_id}"
     try:
         with ThreadPoolExecutor(THREADS) as threads:
-            async with build_worker(client, queue, ports, threads):
+            async with (
+                system_ports(estate, real) as system,
+                build_worker(
+                    client,
+                    queue,
+                    WorkerPorts(
+                        balancer=dry.balancer,
+                        dns=dry.dns,
+                        checks=dry.checks,
+                        notifier=dry.notifier,
+                        engine=DryRunSync(engine, journal),
+                        system=told(system, journal),
+                    ),
+                    threads,
+                ),
+            ):
                 result: RollbackResult = await client.execute_workflow(
                     WORKFLOW_OF_LEVEL[level],
                     request,

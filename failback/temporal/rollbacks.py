@@ -139,7 +139,14 @@ class Rollbacks:
     async def dry_run_request(self, level: int, reason: str, requested_by: str) -> RollbackRequest:
         """The same request, marked so that its workflow asks nobody and probes nothing."""
         request = await self._request(level, reason, requested_by)
-        return request.model_copy(update={"dry_run": True, "search_attributes": False})
+        guided = request.plan.recovery.model_copy(update={"gates": "automatic"})
+        return request.model_copy(
+            update={
+                "dry_run": True,
+                "search_attributes": False,
+                "plan": request.plan.model_copy(update={"recovery": guided}),
+            }
+        )
 
     async def status(self, rollback_id: str | None) -> RollbackStatus:
         """Where a rollback stands; the newest one where no id is given.
