@@ -116,6 +116,8 @@ def _document(folder: Path, facts: Mapping[str, Any], secrets: Mapping[str, str]
             "levels": {
                 1: {"quorum": 0},
                 2: {"quorum": 1, "roles": ["engineering_lead", "operations"]},
+                3: {"quorum": 2, "roles": ["engineering_lead", "operations"]},
+                4: {"quorum": 2, "roles": ["engineering_lead", "operations", "executive"]},
             },
         },
         "notifications": {"operators": {"kind": "log"}},
