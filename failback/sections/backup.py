@@ -55,6 +55,8 @@ class BackupConfig(Section):
     """A database on a server where proofs may make and drop databases and roles."""
     scratch_user: str = "nobody"
     """Whom a scratch server runs as where failback runs as root, which Postgres refuses."""
+    max_age_hours: float = Field(default=24.0, gt=0)
+    """`failback check` says so where the newest proven backup is older."""
     trusted_keys: tuple[Path, ...] = ()
     """Public keys whose signatures count besides the estate's own: earlier ones, say."""
 

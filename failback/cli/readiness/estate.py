@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 
+from failback.cli.readiness.backups import examine_backups
 from failback.cli.readiness.capture import examine_capture
 from failback.cli.readiness.databases import examine_database
 from failback.cli.readiness.findings import CheckReport, Finding, Part
@@ -35,6 +36,7 @@ async def examine(estate: Estate) -> CheckReport:
             _bounded("dns", examine_names(estate, ports.dns)),
             _bounded("service", examine_service(estate, ports.checks)),
             _bounded("metrics", examine_metrics(estate, ports.metrics)),
+            _bounded("backup", asyncio.to_thread(examine_backups, estate)),
         )
     finally:
         await ports.aclose()
