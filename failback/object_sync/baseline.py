@@ -5,49 +5,21 @@ from itertools import islice
 
 from failback.errors import ObjectChangedError
 from failback.models.storage import StorageBaseline
-from failback.object_sync.comparing import Comparer
-from failback.object_sync.inventory import Inventory
+from failback.object_sync.examining import Examiner
 from failback.object_sync.judging import Finding, Known
 from failback.object_sync.pairs import Pair
-from failback.object_sync.passes import list_both
 from failback.object_sync.working import as_done
 from failback.ports import Progress
-from failback.storage_ports import ObjectEndpoint
 
 
-class Recorder:
-    """Records baselines. It writes no object.
-
-    Args:
-        inventory: where to.
-        source: the source's endpoint.
-        target: the target's endpoint.
-        piece_bytes: so much of an object is in memory while it is read.
-        parallel: objects that are compared at once.
-    """
-
-    def __init__(
-        self,
-        inventory: Inventory,
-        source: ObjectEndpoint,
-        target: ObjectEndpoint,
-        piece_bytes: int,
-        parallel: int,
-    ) -> None:
-        self._inventory = inventory
-        self._source = source
-        self._target = target
-        self._comparer = Comparer(source, target, piece_bytes)
-        self._parallel = parallel
+class Recorder(Examiner):
+    """Records baselines; see `Examiner` for what it is given."""
 
     def recorded(self, pair: Pair, progress: Progress) -> StorageBaseline:
         """Record one pair of buckets, and say what was found."""
-        list_both(self._inventory, pair, self._source, self._target, progress)
-        self._inventory.plan(pair.name, changed=False)
+        findings = self._findings(pair, progress)
         counts: Counter[str] = Counter()
-        done = as_done(
-            self._inventory.findings(), lambda one: self._seen(pair, one), self._parallel
-        )
+        done = as_done(findings, lambda one: self._seen(pair, one), self._parallel)
         while chunk := list(islice(done, self._parallel * 4)):
             counts.update(word for _, word, _ in chunk)
             self._inventory.record(

@@ -13,14 +13,12 @@ from failback.models.storage import (
     ObjectEntry,
     ObjectHead,
 )
-from failback.object_sync.comparing import Compared, Comparer
-from failback.object_sync.inventory import Inventory
+from failback.object_sync.comparing import Compared
+from failback.object_sync.examining import Examiner
 from failback.object_sync.judging import Action, Finding, judged
 from failback.object_sync.pairs import Pair
-from failback.object_sync.passes import list_both
 from failback.object_sync.working import in_order
 from failback.ports import Progress
-from failback.storage_ports import ObjectEndpoint
 
 _EXAMPLES = 100
 _PROGRESS_EVERY = 500
@@ -49,30 +47,8 @@ class _Judgement:
     target: tuple[str, object] | None = None
 
 
-class Verifier:
-    """Compares pairs of buckets.
-
-    Args:
-        inventory: explains what one side has alone.
-        source: the source's endpoint.
-        target: the target's endpoint.
-        piece_bytes: so much of an object is in memory while it is read.
-        parallel: objects that are compared at once.
-    """
-
-    def __init__(
-        self,
-        inventory: Inventory,
-        source: ObjectEndpoint,
-        target: ObjectEndpoint,
-        piece_bytes: int,
-        parallel: int,
-    ) -> None:
-        self._inventory = inventory
-        self._source = source
-        self._target = target
-        self._comparer = Comparer(source, target, piece_bytes)
-        self._parallel = parallel
+class Verifier(Examiner):
+    """Compares pairs of buckets; see `Examiner` for what it is given."""
 
     def compared(
         self, pair: Pair, progress: Progress, *, read_all: bool
@@ -82,13 +58,12 @@ class Verifier:
         Returns:
             Counts with the digest of each side, and examples of differences by key.
         """
-        list_both(self._inventory, pair, self._source, self._target, progress)
-        self._inventory.plan(pair.name, changed=False)
+        findings = self._findings(pair, progress)
         digests = (hashlib.sha256(), hashlib.sha256())
         counts: Counter[str] = Counter()
         differences: list[ObjectDifference] = []
         judgements = in_order(
-            self._inventory.findings(),
+            findings,
             lambda found: self._judged(pair, found, read_all=read_all),
             self._parallel,
         )
