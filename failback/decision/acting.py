@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from failback.decision.evaluate import DECISION_RANKS
@@ -22,6 +23,17 @@ _ONLY_TOLD = {
     Mode.OBSERVE: Action(kind=ActionKind.OBSERVE, why="mode observe: only recorded"),
     Mode.RECOMMEND: Action(kind=ActionKind.RECOMMEND, why="mode recommend: people are told"),
 }
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Everything that an action is taken from; see `act_on`."""
+
+    assessment: Assessment
+    policy: ResponsePolicy
+    survey: RollbackSurvey
+    state: ResponseState
+    at: datetime
 
 
 def fired(assessment: Assessment) -> tuple[str, ...]:
@@ -98,24 +110,18 @@ def act_on(
         return _ONLY_TOLD[policy.mode]
     if pause:
         return _investigate(survey, state)
-    return _roll_back(assessment, policy, survey, state, at)
+    return _roll_back(_Case(assessment, policy, survey, state, at))
 
 
-def _roll_back(
-    assessment: Assessment,
-    policy: ResponsePolicy,
-    survey: RollbackSurvey,
-    state: ResponseState,
-    at: datetime,
-) -> Action:
-    if survey.running:
-        return _beside(assessment, policy, survey, state, at)
-    if survey.live is Side.SOURCE:
+def _roll_back(case: _Case) -> Action:
+    if case.survey.running:
+        return _beside(case)
+    if case.survey.live is Side.SOURCE:
         return Action(
             kind=ActionKind.RECOMMEND,
             why="the source serves already: a rollback has nothing to move",
         )
-    return _start(assessment, policy, survey, state, at)
+    return _start(case)
 
 
 def _investigate(survey: RollbackSurvey, state: ResponseState) -> Action:
@@ -131,19 +137,14 @@ def _investigate(survey: RollbackSurvey, state: ResponseState) -> Action:
     return Action(kind=ActionKind.INVESTIGATE, why="migration activities are paused")
 
 
-def _beside(
-    assessment: Assessment,
-    policy: ResponsePolicy,
-    survey: RollbackSurvey,
-    state: ResponseState,
-    at: datetime,
-) -> Action:
+def _beside(case: _Case) -> Action:
     """A rollback runs: it is joined, or told to wait for nobody."""
+    survey, policy = case.survey, case.policy
     running = f"rollback {survey.rollback_id} runs already"
-    wanted = assessment.decision is _IMMEDIATE and policy.mode is Mode.AUTOMATIC
-    if not wanted or survey.level is Level.TRAFFIC or _was_escalated(state.handling, survey):
+    wanted = case.assessment.decision is _IMMEDIATE and policy.mode is Mode.AUTOMATIC
+    if not wanted or survey.level is Level.TRAFFIC or _was_escalated(case.state.handling, survey):
         return Action(kind=ActionKind.JOIN, why=running)
-    guard = _flaps(policy, state.automatic, at)
+    guard = _flaps(policy, case.state.automatic, case.at)
     if policy.level_1_asks:
         guard = "level 1 has a quorum here"
     if guard:
@@ -157,13 +158,8 @@ def _was_escalated(handling: Handling | None, survey: RollbackSurvey) -> bool:
     )
 
 
-def _start(
-    assessment: Assessment,
-    policy: ResponsePolicy,
-    survey: RollbackSurvey,
-    state: ResponseState,
-    at: datetime,
-) -> Action:
+def _start(case: _Case) -> Action:
+    assessment, policy, survey = case.assessment, case.policy, case.survey
     if assessment.decision is not _IMMEDIATE:
         why = "people decide about it"
     elif policy.mode is not Mode.AUTOMATIC:
@@ -173,10 +169,10 @@ def _start(
     elif policy.level_1_asks:
         why = "level 1 has a quorum here"
     else:
-        why = _cools(policy, survey, at) or _flaps(policy, state.automatic, at)
+        why = _cools(policy, survey, case.at) or _flaps(policy, case.state.automatic, case.at)
         if not why:
             return Action(kind=ActionKind.ROLL_BACK, why="mode automatic: nobody is asked")
-    if _declined(assessment.decision, policy, survey, state, at):
+    if _declined(case):
         return Action(
             kind=ActionKind.NOTHING,
             why=f"rollback {survey.rollback_id} was asked for, and people did not want it",
@@ -206,15 +202,10 @@ def _flaps(policy: ResponsePolicy, automatic: Sequence[datetime], at: datetime) 
     )
 
 
-def _declined(
-    decision: DecisionKind,
-    policy: ResponsePolicy,
-    survey: RollbackSurvey,
-    state: ResponseState,
-    at: datetime,
-) -> bool:
+def _declined(case: _Case) -> bool:
     """Whether people were asked the same lately, and said no or nothing."""
-    if survey.phase is None or survey.acted or survey.ended_at is None or state.asked is None:
+    survey, asked = case.survey, case.state.asked
+    if survey.phase is None or survey.acted or survey.ended_at is None or asked is None:
         return False
-    lately = at < survey.ended_at + timedelta(seconds=policy.cool_down_seconds)
-    return lately and DECISION_RANKS[decision] <= DECISION_RANKS[state.asked]
+    lately = case.at < survey.ended_at + timedelta(seconds=case.policy.cool_down_seconds)
+    return lately and DECISION_RANKS[case.assessment.decision] <= DECISION_RANKS[asked]
