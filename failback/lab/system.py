@@ -7,6 +7,8 @@ from typing import Any
 from failback.lab import standby
 from failback.lab.objects import BUCKETS, ObjectServer
 from failback.lab.parts import Part
+from failback.lab.platform import ManagementServer
+from failback.lab.product.environment import JWT_KEYS
 from failback.lab.product.s3 import S3Access
 from failback.lab.runtimes import (
     functions_environment,
@@ -43,9 +45,21 @@ class SystemParts:
             for side in Side
         }
         self.runtimes = runtimes(folder, spec)
+        self.management = ManagementServer(
+            folder / "management",
+            spec,
+            secrets_file=self.runtimes[Side.SOURCE].secrets_file,
+            jwt_keys=self._jwt_keys(Side.SOURCE),
+            log=folder / "logs" / "management.log",
+        )
+
+    def _jwt_keys(self, side: Side) -> Path:
+        """Signing keys of a side's auth; the management API imports into the source's."""
+        return self._folder / "auth" / f"{side.value}-keys.json"
 
     def parts(self) -> Iterator[Part]:
         """Each of them, whoever asks before whoever is asked. They start before the products."""
+        yield self.management
         yield from self.runtimes.values()
         yield from self.objects.values()
         yield self.standby
@@ -59,6 +73,7 @@ class SystemParts:
         return {
             **S3Access.written(self.objects[side].endpoint, BUCKETS),
             **functions_environment(self.runtimes[side]),
+            JWT_KEYS: str(self._jwt_keys(side)),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -71,12 +86,14 @@ class SystemParts:
             "off": {},
             "objects": objects,
             "functions": functions_facts(self.runtimes),
+            "supabase": self.management.section(),
             "standby": standby.facts(self.standby, self._spec),
         }
 
     def sections(self) -> dict[str, Any]:
         """Their sections of `failback.yaml`, by name."""
         return {
+            "supabase": self.management.section(),
             "functions": functions_section(self.runtimes, self._spec.secrets["service_key"]),
             "recovery": standby.section(self.standby),
             # The rows of stored objects travel with the rows; their bytes with the storage sync.

@@ -64,10 +64,6 @@ class SupabaseManagement:
         """One function; raises PlatformMissingError where it is not deployed."""
         return _read(_FUNCTION, await self._api.send("GET", f"/functions/{_segment(slug)}"))
 
-    async def function_body(self, slug: str) -> bytes:
-        """The bundle that is deployed."""
-        return (await self._api.send("GET", f"/functions/{_segment(slug)}/body")).content
-
     async def update_function(
         self, slug: str, *, name: str | None = None, verify_jwt: bool | None = None
     ) -> Function:
@@ -92,15 +88,16 @@ class SupabaseManagement:
             verify_jwt: whether the platform refuses requests without a good token.
         """
         metadata = {"entrypoint_path": entrypoint, "name": slug, "verify_jwt": verify_jwt}
-        parts: list[tuple[str, tuple[str | None, bytes, str]]] = [
-            ("metadata", (None, json.dumps(metadata).encode(), "application/json"))
-        ]
-        parts += [
+        parts = [
             ("file", (path, content, "application/octet-stream"))
             for path, content in sorted(files.items())
         ]
         answer = await self._api.send(
-            "POST", "/functions/deploy", params={"slug": slug}, files=parts
+            "POST",
+            "/functions/deploy",
+            params={"slug": slug},
+            data={"metadata": json.dumps(metadata)},
+            files=parts,
         )
         return _read(_FUNCTION, answer)
 

@@ -1,0 +1,1 @@
+"""A stand-in for Supabase's management API: the source project of the lab, as its owner sees it."""
