@@ -87,6 +87,10 @@ class _Storage(_LazyGroup):
     module = "failback.cli.storage"
 
 
+class _Functions(_LazyGroup):
+    module = "failback.cli.functions"
+
+
 class _Lab(_LazyGroup):
     module = "failback.cli.lab"
 
@@ -156,4 +160,5 @@ _add("rules", _Rules, "Rules, routes and a dashboard for Prometheus, Alertmanage
 _add("notify", _Notify, "Try a channel; who was told of what, and whether in time.")
 _add("post-mortem", _PostMortem, "What is to be learnt from a rollback, until somebody is done.")
 _add("storage", _Storage, "Stored objects: carry them back, compare both sides.")
+_add("functions", _Functions, "The product's functions: compare both sides, ask them.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")
