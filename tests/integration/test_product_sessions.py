@@ -7,11 +7,10 @@ import pytest
 from failback.lab.databases import DatabasePair
 from failback.models.common import Side
 
+from support.auth import copy_auth
 from support.products import PASSWORD, WANT_ROWS, Products, signed_up
 
 pytestmark = pytest.mark.servers
-
-AUTH_TABLES = ("users", "identities", "sessions", "refresh_tokens")
 
 
 def test_journey_from_sign_up_to_clean_up_works(products: Products) -> None:
@@ -82,30 +81,6 @@ def test_session_of_the_target_when_its_rows_are_on_the_source_is_accepted_there
         )
         assert refreshed.status_code == 200
         assert refreshed.json()["refresh_token"] != session["refresh_token"]
-
-
-def copy_auth(databases: DatabasePair) -> None:
-    """Carry the auth tables and their sequence from target to source, generated columns not."""
-    with (
-        psycopg.connect(databases.target_admin_dsn) as target,
-        psycopg.connect(databases.source_admin_dsn) as source,
-    ):
-        for table in AUTH_TABLES:
-            columns = ", ".join(
-                name
-                for (name,) in target.execute(
-                    "SELECT column_name FROM information_schema.columns WHERE table_schema = 'auth'"
-                    " AND table_name = %s AND is_generated = 'NEVER' ORDER BY ordinal_position",
-                    [table],
-                )
-            )
-            with (
-                target.cursor().copy(f"COPY auth.{table} ({columns}) TO STDOUT") as rows,
-                source.cursor().copy(f"COPY auth.{table} ({columns}) FROM STDIN") as sink,
-            ):
-                for chunk in rows:
-                    sink.write(chunk)
-        source.execute("SELECT setval('auth.refresh_tokens_id_seq', 1000)")
 
 
 REFRESH = "/auth/v1/token?grant_type=refresh_token"

@@ -24,6 +24,10 @@ class _Refresh:
     revoked: bool = False
     parent: str = ""
 
+    def unused(self) -> "_Refresh":
+        """The same before it was swapped."""
+        return replace(self, revoked=False)
+
 
 @dataclass
 class _Rows:
