@@ -30,6 +30,7 @@ from failback.sections.functions import FunctionsConfig
 from failback.sections.gateway import GatewayConfig
 from failback.sections.investigation import InvestigationConfig
 from failback.sections.metrics import MetricsConfig
+from failback.sections.pauses import PausesConfig
 from failback.sections.people import ApprovalsConfig, LevelApprovalsConfig
 from failback.sections.post_mortems import PostMortemsConfig
 from failback.sections.proof import CertificatesConfig, TelemetryConfig
@@ -76,6 +77,7 @@ class Estate(BaseSettings):
     investigation: InvestigationConfig = InvestigationConfig()
     storage: StorageConfig | None = None
     configuration: ConfigurationSwitchConfig | None = None
+    pauses: PausesConfig | None = None
     supabase: SupabaseConfig | None = None
     functions: FunctionsConfig | None = None
     auth: AuthConfig | None = None

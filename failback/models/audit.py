@@ -20,6 +20,8 @@ class EntryKind(StrEnum):
     """A customer's complaint, a corruption: what is counted and has no metric."""
     INVESTIGATION = "investigation"
     POST_MORTEM = "post_mortem"
+    PAUSE = "pause"
+    """An activity of the migration that is paused, kept so or resumed."""
 
 
 class NewEntry(Payload):

@@ -23,6 +23,7 @@ PLACEHOLDERS = {
     "levels": "<level>",
     "notifications": "<name>",
     "places": "<place>",
+    "activities": "<activity>",
     "public": "<kind>",
     "rules": "<rule>",
     "queries": "<metric>",

@@ -1,14 +1,12 @@
 """Pauses migration activities by a POST to whatever runs them."""
 
-import asyncio
+import json
 
-import httpx
 from pydantic import SecretStr
 
 from failback.models.responses import MigrationPauseReport
+from failback.providers.pause.calling import HookCaller
 from failback.sections.investigation import InvestigationConfig
-
-_TRIES = 3
 
 
 class HookMigrationPause:
@@ -28,8 +26,7 @@ class HookMigrationPause:
     ) -> None:
         self._estate = estate
         self._config = config
-        self._pause = pause_seconds
-        self._http: httpx.AsyncClient | None = None
+        self._caller = HookCaller(config.timeout_seconds, pause_seconds)
 
     async def pause(self, investigation_id: str, reason: str) -> MigrationPauseReport:
         """See `MigrationPause.pause`."""
@@ -41,9 +38,7 @@ class HookMigrationPause:
 
     async def aclose(self) -> None:
         """See `MigrationPause.aclose`."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._caller.aclose()
 
     async def _told(
         self, action: str, url: SecretStr | None, investigation_id: str, reason: str
@@ -61,29 +56,7 @@ class HookMigrationPause:
         headers = {"Idempotency-Key": f"{investigation_id}/{action}"}
         if self._config.token is not None:
             headers["Authorization"] = f"Bearer {self._config.token.get_secret_value()}"
-        problem = ""
-        for attempt in range(_TRIES):
-            if attempt:
-                await asyncio.sleep(self._pause * 2 ** (attempt - 1))
-            try:
-                async with asyncio.timeout(self._config.timeout_seconds):
-                    answer = await self._client().post(
-                        url.get_secret_value(), json=body, headers=headers
-                    )
-            except TimeoutError:
-                problem = f"no answer within {self._config.timeout_seconds:g} s"
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                # The class alone: some texts repeat the address, which is a secret.
-                problem = type(error).__name__
-            else:
-                problem = f"HTTP {answer.status_code}"
-                if answer.is_success:
-                    return MigrationPauseReport(done=True, detail=problem)
-                if answer.is_client_error:
-                    break
-        return MigrationPauseReport(done=False, detail=problem)
-
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(timeout=self._config.timeout_seconds)
-        return self._http
+        done, detail = await self._caller.post(
+            url.get_secret_value(), json.dumps(body, ensure_ascii=False).encode(), headers
+        )
+        return MigrationPauseReport(done=done, detail=detail)

@@ -1,0 +1,1 @@
+UPDATE cron.job SET active = %(active)s WHERE jobid = ANY(%(jobs)s::bigint []);
