@@ -63,6 +63,10 @@ class _Audit(_LazyGroup):
     module = "failback.cli.audit"
 
 
+class _Auth(_LazyGroup):
+    module = "failback.cli.auth"
+
+
 class _Backup(_LazyGroup):
     module = "failback.cli.backup"
 
@@ -155,6 +159,7 @@ _add("certificate", _Certificate, "Make keys; check and show certificates of rol
 _add("alerts", _Alerts, "What fires, what was decided about it, and every alert on record.")
 _add("investigation", _Investigation, "Close what a person has looked into.")
 _add("audit", _Audit, "The record of alerts, decisions and approvals: read it, check its chain.")
+_add("auth", _Auth, "Sessions: whether they go on when the source takes over.")
 _add("backup", _Backup, "Take, list, prove and delete backups of one side.")
 _add("rules", _Rules, "Rules, routes and a dashboard for Prometheus, Alertmanager and Grafana.")
 _add("notify", _Notify, "Try a channel; who was told of what, and whether in time.")

@@ -8,7 +8,7 @@ from failback.lab import standby
 from failback.lab.objects import BUCKETS, ObjectServer
 from failback.lab.parts import Part
 from failback.lab.platform import ManagementServer
-from failback.lab.product.environment import JWT_KEYS
+from failback.lab.product.environment import JWT_KEYS, REUSE_SECONDS
 from failback.lab.product.s3 import S3Access
 from failback.lab.runtimes import (
     functions_environment,
@@ -20,6 +20,8 @@ from failback.lab.spec import LabSpec
 from failback.models.common import Side
 
 NOT_ASKED_FOR = "not asked for: `failback lab up --system`"
+REUSE_INTERVAL_SECONDS = 1.0
+"""A tenth of what projects usually have, so that a proof that sessions go on is quick."""
 
 
 class SystemParts:
@@ -74,6 +76,7 @@ class SystemParts:
             **S3Access.written(self.objects[side].endpoint, BUCKETS),
             **functions_environment(self.runtimes[side]),
             JWT_KEYS: str(self._jwt_keys(side)),
+            REUSE_SECONDS: str(REUSE_INTERVAL_SECONDS),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -103,4 +106,17 @@ class SystemParts:
                 "buckets": [{"target": bucket} for bucket in BUCKETS],
                 "inventory": str(self._folder / "objects" / "inventory.sqlite3"),
             },
+        }
+
+    def _auth_section(self) -> dict[str, Any]:
+        secrets = self._spec.secrets
+        keys = {"anon_key": secrets["anon_key"], "service_key": secrets["service_key"]}
+        ports = {side.value: self._spec.ports[f"{side.value}_product"] for side in Side}
+        return {
+            **{
+                side: {"url": f"http://127.0.0.1:{port}/auth/v1", **keys}
+                for side, port in ports.items()
+            },
+            "jwt_secret": secrets["jwt_secret"],
+            "reuse_interval_seconds": REUSE_INTERVAL_SECONDS,
         }

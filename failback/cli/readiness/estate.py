@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 
+from failback.cli.readiness.auth import examine_auth
 from failback.cli.readiness.backups import examine_backups
 from failback.cli.readiness.capture import examine_capture
 from failback.cli.readiness.databases import examine_database
@@ -22,7 +23,11 @@ PART_SECONDS = 20.0
 
 
 async def examine(estate: Estate) -> CheckReport:
-    """Look at every part of an estate. Nothing is changed anywhere."""
+    """Look at every part of an estate. Nothing is changed anywhere.
+
+    Where the secret that signs tokens is not known, a user of our own signs in on the target, and
+    is removed.
+    """
     ports = compose(estate)
     try:
         parts = await asyncio.gather(
@@ -36,6 +41,7 @@ async def examine(estate: Estate) -> CheckReport:
             _bounded("dns", examine_names(estate, ports.dns)),
             _bounded("service", examine_service(estate, ports.checks)),
             _bounded("metrics", examine_metrics(estate, ports.metrics)),
+            _bounded("auth", examine_auth(estate)),
             _bounded("backup", asyncio.to_thread(examine_backups, estate)),
         )
     finally:
