@@ -199,6 +199,12 @@ def next_steps(result: RollbackResult, extras: ReportExtras) -> list[tuple[str, 
         )
     if loss.parked_conflicts:
         steps.append(("Decide about the parked rows.", "failback sync conflicts list"))
+    if result.paused:
+        steps.append(
+            ("The migration stays paused until somebody decides.", "failback pauses resume")
+        )
+    if result.recovery is not None and result.recovery.manual_intervention_required:
+        steps.append(("The runbook below says what is left.", "failback recovery status"))
     if not result.success:
         steps.append(("See what works and what does not.", "failback check"))
     return steps

@@ -124,6 +124,8 @@ def _loss(result: RollbackResult) -> Criterion:
     name = "data loss"
     if result.level is Level.DISASTER_RECOVERY:
         target = f"at most {LARGEST_LOSS_SECONDS:g} s"
+        if result.recovery is not None and result.recovery.loss_seconds is not None:
+            return _at_most(name, result.recovery.loss_seconds, LARGEST_LOSS_SECONDS)
     else:
         target = "0"
     if loss.lost_rows is None or loss.tail in ("pending", "unknown"):
