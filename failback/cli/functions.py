@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from failback.cli.exits import of_outcome
+from failback.cli.output import redacted
 from failback.cli.session import ConfigOption, JsonOption, Session, opened
 from failback.cli.writing import MARKS, STYLES, amount, heading
 from failback.errors import ConfigurationError
@@ -86,4 +87,4 @@ def _write_item(console: Console, item: Item) -> None:
     console.print(mark + Text(f"{item.name}{took}"))
     for part in item.detail.split("; "):
         if part:
-            console.print(Text(f"      {part}", style="dim"))
+            console.print(Text(f"      {redacted(part)}", style="dim"))
