@@ -20,6 +20,7 @@ from failback.providers.dry_run import (
     DryRunValidation,
 )
 from failback.providers.functions.opening import open_functions
+from failback.providers.pauses.opening import open_pauses
 from failback.providers.storage.opening import open_storage
 from workers.composition import SystemPorts
 
@@ -36,9 +37,9 @@ async def system_ports(estate: Estate, ports: Ports) -> AsyncIterator[SystemPort
         ConfigurationError: sections do not fit together.
     """
     async with contextlib.AsyncExitStack() as opened:
-        functions, auth = open_functions(estate), open_auth(estate)
+        pauses, functions, auth = open_pauses(estate), open_functions(estate), open_auth(estate)
         configuration = open_configuration(estate)
-        for port in (functions, auth, configuration):
+        for port in (pauses, functions, auth, configuration):
             if port is not None:
                 opened.push_async_callback(port.aclose)
         storage = open_storage(estate.estate, estate.storage) if estate.storage else None
@@ -47,6 +48,7 @@ async def system_ports(estate: Estate, ports: Ports) -> AsyncIterator[SystemPort
             if blocking is not None:
                 opened.callback(blocking.close)
         yield SystemPorts(
+            pauses=pauses,
             functions=functions,
             auth=auth,
             storage=storage,
