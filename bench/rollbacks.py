@@ -109,7 +109,8 @@ def a_lab(*options: str) -> Iterator[LabRun]:
     with tempfile.TemporaryDirectory(prefix="failback-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        answer = command("lab", "up", "--dir", str(folder / "lab"), "--json", *options, seconds=150)
+        up = ("lab", "up", "--dir", str(folder / "lab"), "--no-system", "--json")
+        answer = command(*up, *options, seconds=150)
         if answer.code != 0:
             raise RuntimeError(f"the lab did not start: {answer}")
         run = LabRun(folder=folder, facts=answer.facts)
