@@ -42,6 +42,10 @@ class ObjectEndpoint(Protocol):
         """What a bucket is; a missing one is an answer, not an error."""
         ...
 
+    def make(self, bucket: str) -> None:
+        """Make a bucket; one that is there already stays as it is."""
+        ...
+
     def honours_conditions(self, bucket: str) -> bool:
         """Whether a write whose condition does not hold is refused; tried with a nameless object.
 
@@ -147,6 +151,7 @@ class StorageSyncEngine(Protocol):
         *,
         target_wins: bool = False,
         deletes_accepted_by: str = "",
+        settle: bool = True,
     ) -> StorageSyncReport:
         """Copy, replace and delete on the source until a pass finds nothing left to do.
 
@@ -156,13 +161,26 @@ class StorageSyncEngine(Protocol):
             progress: told of long work; may raise to stop it.
             target_wins: overwrite also what somebody else wrote on the source.
             deletes_accepted_by: who looked at a large number of deletes and wants them.
+            settle: whether passes follow until one finds nothing to do; else there is one, ahead
+                of a sync that settles, and an inconclusive outcome is as it should be.
         """
         ...
 
     def verify(
-        self, progress: Progress | None = None, *, read_all: bool = False
+        self,
+        progress: Progress | None = None,
+        *,
+        read_all: bool = False,
+        quick: bool = False,
     ) -> StorageVerifyReport:
-        """Compare both sides object by object; `read_all` trusts no ETag and reads every byte."""
+        """Compare both sides object by object.
+
+        Args:
+            progress: told of long work; may raise to stop it.
+            read_all: trust no ETag and read every byte.
+            quick: do not look again at objects that both listings show to be as they were when a
+                sync or a baseline last found them equal (ETag and time of the last write).
+        """
         ...
 
     def close(self) -> None:

@@ -201,6 +201,8 @@ class BucketComparison(Payload):
     changed: int = 0
     own: int = 0
     """Objects of the source that the baseline found there alone."""
+    by_listing: int = 0
+    """Of `objects`: those that a quick comparison did not look at again."""
 
 
 class StorageVerifyReport(Payload):

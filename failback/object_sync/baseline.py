@@ -26,6 +26,7 @@ class Recorder(Examiner):
                 pair.name, [(found, known) for found, _, known in chunk if known is not None]
             )
             progress(f"{pair.target}: {counts.total()} objects recorded")
+        self._inventory.confirm(pair.name)
         self._inventory.ended(pair.name)
         return StorageBaseline(
             source=pair.source,

@@ -125,6 +125,7 @@ class ObjectSync:
         *,
         target_wins: bool = False,
         deletes_accepted_by: str = "",
+        settle: bool = True,
     ) -> StorageSyncReport:
         """See `StorageSyncEngine.sync`."""
         began = time.monotonic()
@@ -152,6 +153,7 @@ class ObjectSync:
                     target=self._target,
                     target_wins=target_wins,
                     deletes_accepted=bool(deletes_accepted_by),
+                    passes=self._config.passes if settle else 1,
                 )
                 report, examples = syncer.run(progress or _silent)
                 reports.append(report)
@@ -168,7 +170,11 @@ class ObjectSync:
         )
 
     def verify(
-        self, progress: Progress | None = None, *, read_all: bool = False
+        self,
+        progress: Progress | None = None,
+        *,
+        read_all: bool = False,
+        quick: bool = False,
     ) -> StorageVerifyReport:
         """See `StorageSyncEngine.verify`."""
         began = time.monotonic()
@@ -178,7 +184,9 @@ class ObjectSync:
                 inventory, self._source, self._target, self._part_bytes, self._config.parallel
             )
             for pair in self._pairs:
-                report, examples = verifier.compared(pair, progress or _silent, read_all=read_all)
+                report, examples = verifier.compared(
+                    pair, progress or _silent, read_all=read_all, quick=quick and not read_all
+                )
                 reports.append(report)
                 differences.extend(examples)
         return StorageVerifyReport(

@@ -42,5 +42,6 @@ class Examiner:
     def _findings(self, pair: Pair, progress: Progress) -> Iterator[Finding]:
         """Every key of a pair, from listings of now."""
         list_both(self._inventory, pair, self._source, self._target, progress)
+        self._inventory.see_deleted(self._target.deleted(pair.target, pair.prefix))
         self._inventory.plan(pair.name, changed=False)
         return self._inventory.findings()

@@ -48,6 +48,7 @@ class Inventory:
             self._db.execute("PRAGMA temp_store = FILE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(_sql("install"))
+            self._update()
         except BlockingIOError as error:
             os.close(self._lock)
             raise StorageBusyError(
@@ -60,6 +61,13 @@ class Inventory:
                 "Move it away; deletes are then known by delete markers and the next baseline.",
             ) from error
 
+    def _update(self) -> None:
+        """Give an inventory of an earlier version what it lacks."""
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(known)")}
+        if "source_modified" not in columns:
+            self._db.execute("ALTER TABLE known ADD COLUMN source_modified TEXT")
+        self._db.execute(_sql("index"))
+
     def close(self) -> None:
         """Let others in."""
         self._db.close()
@@ -70,25 +78,25 @@ class Inventory:
         for table in ("seen_source", "seen_target", "marked", "work"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
 
-    def see_source(self, pages: Iterable[ObjectPage]) -> None:
-        """Take in the source's listing. A key that a moving listing names twice counts once."""
-        for page in pages:
-            self._many(
-                "INSERT OR REPLACE INTO seen_source VALUES (?, ?, ?, ?)",
-                ((o.key, o.size, o.etag, _text(o.modified)) for o in page.objects),
-            )
+    def see_source(self, page: ObjectPage) -> None:
+        """Take in some of the source's listing. A key that it names twice counts once."""
+        self._many(
+            "INSERT OR REPLACE INTO seen_source VALUES (?, ?, ?, ?, ?)",
+            (
+                (o.key, o.size, o.etag, _text(o.modified), o.modified < _limit(page))
+                for o in page.objects
+            ),
+        )
 
-    def see_target(self, pages: Iterable[ObjectPage]) -> None:
-        """Take in the target's listing."""
-        for page in pages:
-            limit = page.at - _YOUNG if page.at else datetime.min.replace(tzinfo=UTC)
-            self._many(
-                "INSERT OR REPLACE INTO seen_target VALUES (?, ?, ?, ?, ?)",
-                (
-                    (o.key, o.size, o.etag, _text(o.modified), o.modified < limit)
-                    for o in page.objects
-                ),
-            )
+    def see_target(self, page: ObjectPage) -> None:
+        """Take in some of the target's listing."""
+        self._many(
+            "INSERT OR REPLACE INTO seen_target VALUES (?, ?, ?, ?, ?)",
+            (
+                (o.key, o.size, o.etag, _text(o.modified), o.modified < _limit(page))
+                for o in page.objects
+            ),
+        )
 
     def see_deleted(self, keys: Iterable[DeletedKey]) -> None:
         """Take in what the target's versions show to be deleted."""
@@ -96,9 +104,30 @@ class Inventory:
             "INSERT OR REPLACE INTO marked VALUES (?, ?)", ((k.key, _text(k.at)) for k in keys)
         )
 
-    def plan(self, pair: str, *, changed: bool) -> None:
-        """Join what was seen; `changed` leaves out what the listings show to be in order."""
-        self._db.execute(_sql("plan"), {"pair": pair, "changed": changed})
+    def plan(self, pair: str, *, changed: bool, strict: bool = False) -> None:
+        """Join what was seen.
+
+        Args:
+            pair: the buckets.
+            changed: leave out what the listings show to be in order.
+            strict: that takes the source's modification time, too, as it was when last equal.
+        """
+        self._db.execute("DELETE FROM work")
+        self._db.execute(_sql("plan"), {"pair": pair, "changed": changed, "strict": strict})
+
+    def left_out(self) -> tuple[int, int]:
+        """Objects and bytes of the target's listing that the plan leaves out."""
+        row = self._db.execute(_sql("left_out")).fetchone()
+        return int(row[0]), int(row[1])
+
+    def source_only(self) -> tuple[int, int]:
+        """Keys of the plan that the target lacks, and those that it is not known to have had."""
+        row = self._db.execute(_sql("source_only")).fetchone()
+        return int(row[0]), int(row[1])
+
+    def confirm(self, pair: str) -> None:
+        """Remember when what the source has was written, of objects last known to be equal."""
+        self._db.execute(_sql("confirm"), {"pair": pair})
 
     def findings(self, action: Action | None = None) -> Iterator[Finding]:
         """The plan by key, read in pages: what is read may be written meanwhile.
@@ -152,7 +181,7 @@ class Inventory:
             else:
                 modified = _text(found.target.modified) if found.target and found.settled else None
                 self._db.execute(
-                    "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, NULL)",
                     (pair, found.key, now.target_etag, modified, now.source_etag),
                 )
             self._db.execute("DELETE FROM intended WHERE pair = ? AND key = ?", (pair, found.key))
@@ -241,6 +270,11 @@ def _finding(row: tuple[Any, ...]) -> Finding:
         intended=bool(row[12]),
         settled=bool(row[4]),
     )
+
+
+def _limit(page: ObjectPage) -> datetime:
+    """What was written before it will not be written again with the same time."""
+    return page.at - _YOUNG if page.at else datetime.min.replace(tzinfo=UTC)
 
 
 def _entry(key: str, size: int, etag: str, modified: str) -> ObjectEntry:

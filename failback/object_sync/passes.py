@@ -2,22 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 
 from failback.errors import SafetyRuleError
-from failback.models.common import Outcome
+from failback.models.common import Outcome, Side
 from failback.models.storage import BucketSync, ObjectFate, ObjectNote
 from failback.object_sync.carrying import Carried, Carrier
 from failback.object_sync.inventory import Inventory
 from failback.object_sync.judging import Action, Finding, judged
 from failback.object_sync.pairs import Pair
-from failback.object_sync.working import as_done
+from failback.object_sync.working import as_done, as_they_come
 from failback.ports import Progress
 from failback.sections.storage import StorageConfig
 from failback.storage_ports import ObjectEndpoint
 
 _CHUNK = 500
 _EXAMPLES = 100
+_PROGRESS_PAGES = 20
 _NEVER_MANY = 10
 """So few deletes need nobody's word."""
 _DONE_BY_WORK = (Action.COPY, Action.COMPARE, Action.COMPARE_ONLY, Action.DELETE)
@@ -46,6 +48,7 @@ class BucketSyncer:
         target: the target's endpoint.
         target_wins: as for `judged`.
         deletes_accepted: whether any number of deletes is wanted.
+        passes: so many at most.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class BucketSyncer:
         target: ObjectEndpoint,
         target_wins: bool,
         deletes_accepted: bool,
+        passes: int,
     ) -> None:
         self._pair = pair
         self._inventory = inventory
@@ -68,6 +72,7 @@ class BucketSyncer:
         self._target = target
         self._target_wins = target_wins
         self._deletes_accepted = deletes_accepted
+        self._passes = passes
         self._total: Counter[str] = Counter()
         self._notes: dict[str, ObjectNote] = {}
 
@@ -82,7 +87,7 @@ class BucketSyncer:
         """
         last: Counter[ObjectFate] = Counter()
         passes = 0
-        for passes in range(1, self._config.passes + 1):  # noqa: B007 - told in the report
+        for passes in range(1, self._passes + 1):  # noqa: B007 - told in the report
             last = self._pass(progress)
             moved = last[ObjectFate.COPIED] + last[ObjectFate.DELETED]
             if moved + sum(last[fate] for fate in _TO_DO_AGAIN) == 0:
@@ -116,7 +121,12 @@ class BucketSyncer:
         self._notes.clear()
         fates: Counter[ObjectFate] = Counter()
         list_both(self._inventory, self._pair, self._source, self._target, progress)
-        self._inventory.plan(self._pair.name, changed=True)
+        plan(
+            self._inventory,
+            self._pair,
+            self._target,
+            unproven=None if self._deletes_accepted else self._deletes_allowed(),
+        )
         self._decide(fates)
         self._inventory.intend(self._pair.name)
         done = as_done(self._work(), lambda one: self._carrier.carry(*one), self._config.parallel)
@@ -126,6 +136,7 @@ class BucketSyncer:
                 f"{self._pair.target}: {self._total['copied']} copied,"
                 f" {self._total['deleted']} deleted, {self._total['equal']} looked at"
             )
+        self._inventory.confirm(self._pair.name)
         return fates
 
     def _decide(self, fates: Counter[ObjectFate]) -> None:
@@ -140,9 +151,9 @@ class BucketSyncer:
                     fate, explanation = _LEFT[action]
                     fates[fate] += 1
                     self._note(found.key, fate, explanation)
-        known = self._inventory.known(self._pair.name)
-        allowed = max(_NEVER_MANY, int(known * self._config.max_deleted_share))
+        allowed = self._deletes_allowed()
         if deletes > allowed and not self._deletes_accepted:
+            known = self._inventory.known(self._pair.name)
             raise SafetyRuleError(
                 f"Rule no-mass-delete: {deletes} of {known} objects that {self._pair.target} was"
                 f" known to have are gone there, more than the {allowed} that"
@@ -150,6 +161,11 @@ class BucketSyncer:
                 "Check the target's bucket and credentials; if the deletes are wanted, repeat"
                 " with --accept-deletes YOUR-NAME.",
             )
+
+    def _deletes_allowed(self) -> int:
+        """How many deletes need nobody's word, where only the listing shows them."""
+        known = self._inventory.known(self._pair.name)
+        return max(_NEVER_MANY, int(known * self._config.max_deleted_share))
 
     def _work(self) -> Iterator[tuple[Finding, Action]]:
         for action in _DONE_BY_WORK:
@@ -184,12 +200,46 @@ def list_both(
     target: ObjectEndpoint,
     progress: Progress,
 ) -> None:
-    """Take in the listings of both sides, and what the target's versions show to be deleted.
-
-    Versions come first: what is deleted after them is seen by the next pass.
-    """
+    """Take in the listings of both sides, read at the same time."""
     progress(f"{pair.target}: listing both sides")
     inventory.forget_listings()
-    inventory.see_deleted(target.deleted(pair.target, pair.prefix))
-    inventory.see_source(source.listed(pair.source, pair.prefix))
-    inventory.see_target(target.listed(pair.target, pair.prefix))
+    take = {Side.SOURCE: inventory.see_source, Side.TARGET: inventory.see_target}
+    pages = as_they_come(
+        {
+            Side.SOURCE: source.listed(pair.source, pair.prefix),
+            Side.TARGET: target.listed(pair.target, pair.prefix),
+        }
+    )
+    with closing(pages):
+        for number, (side, page) in enumerate(pages, 1):
+            take[side](page)
+            if number % _PROGRESS_PAGES == 0:
+                progress(f"{pair.target}: {number} pages of both listings read")
+
+
+def plan(
+    inventory: Inventory,
+    pair: Pair,
+    target: ObjectEndpoint,
+    *,
+    strict: bool = False,
+    unproven: int | None = 0,
+) -> None:
+    """Plan what the listings do not show to be in order.
+
+    A bucket's versions take as long to list as all that was ever in it, so they are asked only
+    where something hangs on them: whether the target had a key, or how many deletes it proves.
+
+    Args:
+        inventory: has the listings.
+        pair: the buckets.
+        target: the target's endpoint.
+        strict: as for `Inventory.plan`.
+        unproven: so many keys may be missing on the target without its versions being asked, if
+            the inventory knows that it had them; None: any number.
+    """
+    inventory.plan(pair.name, changed=True, strict=strict)
+    missing, unknown = inventory.source_only()
+    if unknown or (unproven is not None and missing > unproven):
+        inventory.see_deleted(target.deleted(pair.target, pair.prefix))
+        inventory.plan(pair.name, changed=True, strict=strict)

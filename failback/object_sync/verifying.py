@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from failback.errors import ObjectChangedError
@@ -17,6 +18,7 @@ from failback.object_sync.comparing import Compared
 from failback.object_sync.examining import Examiner
 from failback.object_sync.judging import Action, Finding, judged
 from failback.object_sync.pairs import Pair
+from failback.object_sync.passes import list_both, plan
 from failback.object_sync.working import in_order
 from failback.ports import Progress
 
@@ -51,14 +53,22 @@ class Verifier(Examiner):
     """Compares pairs of buckets; see `Examiner` for what it is given."""
 
     def compared(
-        self, pair: Pair, progress: Progress, *, read_all: bool
+        self, pair: Pair, progress: Progress, *, read_all: bool, quick: bool
     ) -> tuple[BucketComparison, list[ObjectDifference]]:
         """Compare one pair of buckets.
+
+        Args:
+            pair: the buckets.
+            progress: told of long work.
+            read_all: read every byte.
+            quick: leave out what both listings show to be as it was when last equal; then there
+                are no digests.
 
         Returns:
             Counts with the digest of each side, and examples of differences by key.
         """
-        findings = self._findings(pair, progress)
+        findings = self._changed(pair, progress) if quick else self._findings(pair, progress)
+        left_out = self._inventory.left_out()
         digests = (hashlib.sha256(), hashlib.sha256())
         counts: Counter[str] = Counter()
         differences: list[ObjectDifference] = []
@@ -98,10 +108,11 @@ class Verifier(Examiner):
             outcome=Outcome.FAILED
             if wrong
             else (Outcome.INCONCLUSIVE if unknown else Outcome.SUCCEEDED),
-            objects=counts["objects"],
-            bytes=counts["bytes"],
-            source_digest=digests[0].hexdigest(),
-            target_digest=digests[1].hexdigest(),
+            objects=counts["objects"] + left_out[0],
+            bytes=counts["bytes"] + left_out[1],
+            by_listing=left_out[0],
+            source_digest="" if quick else digests[0].hexdigest(),
+            target_digest="" if quick else digests[1].hexdigest(),
             missing=counts[DifferenceKind.MISSING.value],
             extra=counts[DifferenceKind.EXTRA.value],
             unexplained=counts[DifferenceKind.UNEXPLAINED.value],
@@ -110,6 +121,12 @@ class Verifier(Examiner):
             own=counts["own"],
         )
         return report, differences
+
+    def _changed(self, pair: Pair, progress: Progress) -> Iterator[Finding]:
+        """What the listings do not show to be as it was when both sides were last equal."""
+        list_both(self._inventory, pair, self._source, self._target, progress)
+        plan(self._inventory, pair, self._target, strict=True, unproven=None)
+        return self._inventory.findings()
 
     def _judged(self, pair: Pair, found: Finding, *, read_all: bool) -> _Judgement:
         source, target = found.source, found.target

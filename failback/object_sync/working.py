@@ -1,15 +1,72 @@
 """Runs many small pieces of work in threads, with few of them waiting and none forgotten."""
 
+import queue
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 W = TypeVar("W")
 R = TypeVar("R")
 
+K = TypeVar("K")
+
 _WAITING = 4
 """Pieces that wait for each thread, so that none is idle."""
+_LOOK_SECONDS = 0.1
+
+
+def as_they_come(
+    sources: Mapping[K, Iterable[R]],
+) -> Generator[tuple[K, R], None, None]:
+    """What several iterables give, each read in a thread of its own, with few items waiting.
+
+    The first error ends all of it; the others end with the item that they are at.
+    """
+    readers: _Readers[K, R] = _Readers()
+    with ThreadPoolExecutor(len(sources)) as pool:
+        for name, source in sources.items():
+            pool.submit(readers.read, name, source)
+        left = len(sources)
+        try:
+            while left:
+                name, item, error = readers.ready.get()
+                if error is not None:
+                    raise error
+                if item is None:
+                    left -= 1
+                else:
+                    yield name, item
+        finally:
+            readers.given_up.set()
+
+
+class _Readers(Generic[K, R]):
+    """Reads iterables in threads, and hands over what they give; None says that one has ended."""
+
+    def __init__(self) -> None:
+        self.ready: queue.Queue[tuple[K, R | None, BaseException | None]] = queue.Queue(_WAITING)
+        self.given_up = threading.Event()
+
+    def read(self, name: K, source: Iterable[R]) -> None:
+        try:
+            for item in source:
+                if not self._handed_over(name, item):
+                    return
+        except BaseException as error:  # noqa: BLE001 - it is raised where the items are read
+            self._handed_over(name, None, error)
+        else:
+            self._handed_over(name, None)
+
+    def _handed_over(self, name: K, item: R | None, error: BaseException | None = None) -> bool:
+        while not self.given_up.is_set():
+            try:
+                self.ready.put((name, item, error), timeout=_LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
 
 
 def as_done(work: Iterable[W], act: Callable[[W], R], parallel: int) -> Iterator[R]:

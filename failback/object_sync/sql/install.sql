@@ -1,12 +1,14 @@
 -- What both sides had when they were last known to be equal. No target_etag: the source's own,
 -- never had by the target. No source_etag: had by the target, not copied yet. No target_modified:
--- so young when it was listed that a second write could have the same time.
+-- so young when it was listed that a second write could have the same time. No source_modified:
+-- the same there, or it was written and not listed since.
 CREATE TABLE IF NOT EXISTS known (
     pair TEXT NOT NULL,
     key TEXT NOT NULL,
     target_etag TEXT,
     target_modified TEXT,
     source_etag TEXT,
+    source_modified TEXT,
     PRIMARY KEY (pair, key)
 ) WITHOUT ROWID;
 
@@ -32,7 +34,7 @@ CREATE TABLE IF NOT EXISTS recorded (
 ) WITHOUT ROWID;
 
 CREATE TEMP TABLE seen_source (
-    key TEXT PRIMARY KEY, size INTEGER, etag TEXT, modified TEXT
+    key TEXT PRIMARY KEY, size INTEGER, etag TEXT, modified TEXT, settled INTEGER
 ) WITHOUT ROWID;
 CREATE TEMP TABLE seen_target (
     key TEXT PRIMARY KEY, size INTEGER, etag TEXT, modified TEXT, settled INTEGER

@@ -1,4 +1,5 @@
--- Every key, joined; with :changed = 1 only those that the listings do not show to be in order.
+-- Every key, joined; with :changed = 1 only those that the listings do not show to be in order,
+-- and with :strict = 1 those, too, that were written on the source since they were last equal.
 INSERT INTO work
 SELECT t.key, t.size, t.etag, t.modified, t.settled,
        s.size, s.etag, s.modified,
@@ -13,6 +14,7 @@ WHERE NOT :changed
    OR k.target_etag IS NOT t.etag
    OR k.target_modified IS NOT t.modified
    OR k.source_etag IS NOT s.etag
+   OR (:strict AND k.source_modified IS NOT s.modified)
 UNION ALL
 SELECT s.key, NULL, NULL, NULL, NULL,
        s.size, s.etag, s.modified,

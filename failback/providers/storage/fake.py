@@ -80,9 +80,11 @@ class FakeEndpoint:
         """See `ObjectEndpoint.account`. Each fake has its own."""
         return str(id(self))
 
-    def make(self, bucket: str, *, versioned: bool = False) -> None:
-        """Make a bucket, or change whether it keeps versions."""
-        self._buckets.setdefault(bucket, _Bucket(versioned)).versioned = versioned
+    def make(self, bucket: str, *, versioned: bool | None = None) -> None:
+        """See `ObjectEndpoint.make`; where it is said, it keeps versions from now on or not."""
+        made = self._buckets.setdefault(bucket, _Bucket(bool(versioned)))
+        if versioned is not None:
+            made.versioned = versioned
 
     def state(self, bucket: str) -> BucketState:
         """See `ObjectEndpoint.state`."""

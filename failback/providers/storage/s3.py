@@ -20,7 +20,13 @@ from failback.models.storage import (
     ObjectPage,
     OpenUpload,
 )
-from failback.providers.storage.s3_errors import explained, missing, no_bucket, not_implemented
+from failback.providers.storage.s3_buckets import keeps_versions, make_bucket
+from failback.providers.storage.s3_errors import (
+    explained,
+    missing,
+    no_bucket,
+    not_implemented,
+)
 from failback.providers.storage.s3_listing import LISTED, NEXT_TOKEN, register
 from failback.providers.storage.s3_values import (
     bare,
@@ -100,17 +106,15 @@ class S3Endpoint:
                     cure=lost.cure,
                 )
         return BucketState(
-            side=self._side, bucket=bucket, exists=True, versioned=self._versioned(bucket)
+            side=self._side,
+            bucket=bucket,
+            exists=True,
+            versioned=keeps_versions(self._client, self._url, bucket),
         )
 
-    def _versioned(self, bucket: str) -> bool:
-        try:
-            answer = self._client.get_bucket_versioning(Bucket=bucket)
-        except ClientError as error:
-            if missing(error):
-                raise no_bucket(self._url, bucket) from error
-            return False  # it knows no versions, or does not tell us: nothing is built on them
-        return bool(answer.get("Status") == "Enabled")
+    def make(self, bucket: str) -> None:
+        """See `ObjectEndpoint.make`."""
+        make_bucket(self._client, self._url, bucket)
 
     def honours_conditions(self, bucket: str) -> bool:
         """See `ObjectEndpoint.honours_conditions`."""
@@ -158,7 +162,7 @@ class S3Endpoint:
         A marker alone is no proof: deleting what never was leaves one, too. Versions of a key
         follow its marker, at the latest on the next page.
         """
-        if not self._versioned(bucket):
+        if not keeps_versions(self._client, self._url, bucket):
             return
         markers: dict[str, DeletedKey] = {}
         for page in self._versions(bucket, prefix):
@@ -175,7 +179,7 @@ class S3Endpoint:
 
     def inventoried(self, bucket: str, prefix: str) -> Iterator[ObjectPage]:
         """See `ObjectEndpoint.inventoried`."""
-        if not self._versioned(bucket):
+        if not keeps_versions(self._client, self._url, bucket):
             yield from self.listed(bucket, prefix)
             return
         for page in self._versions(bucket, prefix):
