@@ -10,7 +10,6 @@ rollback; or it has read any alert, and what the rule asks for has lasted for it
 evidence of the decision itself. What passed since the first alert of any kind is told as well.
 """
 
-import socket
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -27,6 +26,7 @@ from failback.config import load as load_config
 from failback.models.common import Side
 from failback.models.decision import DecisionKind, RuleVerdict
 from tests.support.lab_run import LabRun, command_here, until
+from tests.support.returning import return_to_the_target
 
 WORK = "alert received to last request served by the target, level 1, p95"
 _MOST = 1.0
@@ -34,7 +34,6 @@ _USERS, _REQUESTS_PER_SECOND = 20, 60
 _LOAD_SECONDS = 120
 _WARM_WRITES = 60
 _AFTER_WRITES = 15
-_BACKENDS = ("rest", "auth", "storage", "functions", "database")
 
 
 def run(options: Options) -> list[Row]:
@@ -51,7 +50,10 @@ def run(options: Options) -> list[Row]:
         lost, asked = 0, Counter[str]()
         for turn in range(options.alerts):
             if turn:
-                _return_to_the_target(lab)
+                # Earlier, the same alert would be right to take it back at once.
+                return_to_the_target(
+                    lab, lambda: until(lambda: _firing(lab) == 0, "the alerts to be over")
+                )
             broken = _broken(lab)
             took.seconds.append(broken.served_seconds)
             decided.seconds.append(broken.decided_seconds)
@@ -156,28 +158,6 @@ def _broken(lab: LabRun) -> _Broken:
         },
         verdict.lost + verdict.wrong,
     )
-
-
-def _return_to_the_target(lab: LabRun) -> None:
-    """Carry the source's changes over, and make the target live again (docs/reprotect.md)."""
-    lab.run("reprotect")
-    # Earlier, the same alert would be right to take it back at once.
-    until(lambda: _firing(lab) == 0, "the alerts to be over")
-    lab.run("fence", "raise", "source")
-    lab.run("sync", "run")
-    lab.run("fence", "lift", "target")
-    with socket.socket(socket.AF_UNIX) as balancer:
-        balancer.connect(lab.facts["balancer"]["runtime_api"].removeprefix("unix://"))
-        weights = {Side.TARGET: 100, Side.SOURCE: 0}
-        commands = [
-            f"set server {backend}/{side.value} weight {weight}"
-            for backend in _BACKENDS
-            for side, weight in weights.items()
-        ]
-        balancer.sendall(f"{';'.join(commands)}\n".encode())
-        while balancer.recv(4096):
-            pass
-    lab.run("arm")
 
 
 def _firing(lab: LabRun) -> int:
