@@ -81,6 +81,20 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     yield Subject(server.endpoint(Side.SOURCE), bucket, versioned=server.versions)
 
 
+def test_bucket_when_made_then_it_is_there_and_a_second_time_changes_nothing(
+    subject: Subject,
+) -> None:
+    absent = f"{subject.bucket}-made"
+    assert not subject.endpoint.state(absent).exists
+    subject.endpoint.make(absent)
+    assert subject.endpoint.state(absent).exists
+    subject.put("a", b"kept")
+    before = subject.endpoint.state(subject.bucket)
+    subject.endpoint.make(subject.bucket)
+    assert subject.endpoint.state(subject.bucket) == before
+    assert subject.keys() == ["a"]
+
+
 @pytest.mark.parametrize("key", ["a.txt", "folder/ä b+c%20&.txt", "日本/é/😀"])
 def test_object_when_written_then_everything_of_it_is_read_back(subject: Subject, key: str) -> None:
     etag = subject.put(key, b"hello")
