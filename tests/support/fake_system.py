@@ -144,6 +144,7 @@ class FakeStorageSync(Spoilable):
         *,
         target_wins: bool = False,
         deletes_accepted_by: str = "",
+        settle: bool = True,
     ) -> StorageSyncReport:
         self._called_blocking("sync", deletes_accepted_by)
         outcome = self.item("sync", "files").outcome
@@ -151,7 +152,7 @@ class FakeStorageSync(Spoilable):
         return StorageSyncReport(outcome=outcome, buckets=(files,))
 
     def verify(
-        self, progress: Progress | None = None, *, read_all: bool = False
+        self, progress: Progress | None = None, *, read_all: bool = False, quick: bool = False
     ) -> StorageVerifyReport:
         return StorageVerifyReport(outcome=Outcome.SUCCEEDED, buckets=())
 

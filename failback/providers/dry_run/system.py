@@ -165,6 +165,7 @@ class DryRunStorage:
         *,
         target_wins: bool = False,
         deletes_accepted_by: str = "",
+        settle: bool = True,
     ) -> StorageSyncReport:
         """See `StorageSyncEngine.sync`."""
         for bucket in self._real.status().buckets:
@@ -176,7 +177,7 @@ class DryRunStorage:
         return StorageSyncReport(outcome=Outcome.SUCCEEDED, buckets=())
 
     def verify(
-        self, progress: Progress | None = None, *, read_all: bool = False
+        self, progress: Progress | None = None, *, read_all: bool = False, quick: bool = False
     ) -> StorageVerifyReport:
         """See `StorageSyncEngine.verify`."""
         self._journal.would("compare both sides' objects")
