@@ -33,6 +33,7 @@ CODE = {"index.ts": b"Deno.serve(() => new Response('hi'))", "lib/words.ts": b"e
 async def management(tmp_path: Path) -> AsyncIterator[RunningManagement]:
     async with serving(tmp_path) as running:
         yield running
+    running.watch.hold()
 
 
 @pytest.fixture

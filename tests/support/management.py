@@ -84,4 +84,4 @@ async def serving(folder: Path, functions: Path | None = None) -> AsyncIterator[
         yield RunningManagement(f"http://127.0.0.1:{port}", folder, watch)
     finally:
         await runner.cleanup()
-    watch.hold()
+    assert watch.violations == []
