@@ -323,6 +323,8 @@ class RecoveryWorkflow(ReturningWorkflow):
     def left_out(self, name: str, why: str) -> None:
         """Remember what was not done, for the result and the runbook."""
         self._left.append(Item(name=name, outcome=Outcome.INCONCLUSIVE, detail=why))
+        if name == "restore":
+            self.data_loss = DataLoss(lost_rows=None, tail="unknown", detail=why)
 
     def last_detail(self, name: str) -> str:
         """What the newest step of a stage said."""
