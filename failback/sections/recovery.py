@@ -42,7 +42,9 @@ class RecoveryConfig(Section):
     read_only_roles: tuple[str, ...] = ()
     """Roles that only read until `core_api` is enabled; left out, everybody."""
     required_schemas: tuple[str, ...] = ()
-    """Schemas that must be there; left out, those of the newest backup, or of the target."""
+    """Schemas that must be there; left out, those of the backup that is taken."""
+    auth_health_url: str = ""
+    """Where the source's own auth answers to a GET; left out, only its tables are looked at."""
     services: dict[RecoveryService, tuple[Service, ...]] = Field(default_factory=dict)
     """Which of `traffic.routes` each service of the return stands for; see the defaults."""
     stability_seconds: float = Field(default=30.0, ge=0)

@@ -55,16 +55,22 @@ def read_content(
     with closing(connect()) as session:
         _begin(session, snapshot)
         names = [row[0] for row in session.execute(statement("tables"), parameters)]
-        lines = [row[0] for row in session.execute(statement("schema"), parameters)]
+        fingerprint = schema_fingerprint(session, excluded)
         probe = hash_probe(session)
     shares = [names[start::parallel] for start in range(min(parallel, len(names)))]
     with ThreadPoolExecutor(max(1, len(shares))) as pool:
         read = list(pool.map(lambda share: _digests(connect, share, snapshot, halt), shares))
     return Content(
         tables=tuple(sorted((one for part in read for one in part), key=lambda one: one.table)),
-        schema_fingerprint=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        schema_fingerprint=fingerprint,
         hash_probe=probe,
     )
+
+
+def schema_fingerprint(session: Connection, excluded: Sequence[str]) -> str:
+    """A digest of everything of a schema that a restore must bring back."""
+    lines = session.execute(statement("schema"), {"excluded": list(excluded)})
+    return hashlib.sha256("\n".join(row[0] for row in lines).encode()).hexdigest()
 
 
 def hash_probe(session: Connection) -> int:
