@@ -17,8 +17,6 @@ from support.auth import DESCRIPTION, InMemory, OnProducts, Subject, auth_watch,
 from support.openapi import described
 from support.products import Products, running
 
-WATCH = auth_watch()
-
 
 @pytest.fixture(scope="module")
 def both_products(
@@ -43,7 +41,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "fake":
         yield InMemory()
         return
-    made = OnProducts(request.getfixturevalue("both_products"), WATCH)
+    made = OnProducts(request.getfixturevalue("both_products"))
     try:
         yield made
     finally:
@@ -262,11 +260,23 @@ async def test_close_session_when_neither_side_takes_writes_says_who_is_left(
 async def test_requests_and_answers_when_held_to_the_published_description_conform(
     both_products: Products,
 ) -> None:
-    description = described(DESCRIPTION)
-    assert WATCH is not None
-    assert WATCH.description is description
-    WATCH.hold()
-    assert WATCH.seen >= {
+    described(DESCRIPTION)
+    watch = auth_watch()
+    assert watch is not None
+    subject = OnProducts(both_products, watch)
+    try:
+        probe = await subject.bridge.open_session("rollback-1")
+        subject.sync()
+        assert (await subject.bridge.status()).outcome is Outcome.SUCCEEDED
+        assert (await subject.bridge.accepts(probe)).outcome is Outcome.SUCCEEDED
+        assert (await subject.bridge.refreshes(probe)).outcome is Outcome.SUCCEEDED
+        for _ in range(2):
+            assert (await subject.bridge.close_session(probe)).outcome is Outcome.SUCCEEDED
+    finally:
+        await subject.aclose()
+        subject.clean()
+    watch.hold()
+    assert watch.seen >= {
         "GET /health 200",
         "GET /user 200",
         "POST /token 200",

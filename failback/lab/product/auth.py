@@ -49,6 +49,7 @@ class Auth:
             web.post("/auth/v1/signup", self.sign_up),
             web.post("/auth/v1/token", self.token),
             web.get("/auth/v1/user", self.user),
+            web.post("/auth/v1/verify", self.verify),
             web.post("/auth/v1/logout", self.log_out),
             web.get("/auth/v1/health", self.health),
             web.get("/auth/v1/settings", self.settings),
@@ -115,6 +116,16 @@ class Auth:
         if grant == "refresh_token":
             return await self._refresh(request)
         raise ProblemError(400, "validation_failed", f"unsupported grant_type {grant!r}")
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """Issues a session for the hash of a link that the operator made: once, within an hour."""
+        token_hash = text_field(await json_object(request), "token_hash")
+        row = await self._database.row(with_user("redeem_one_time_token"), {"hash": token_hash})
+        if row is None:
+            raise ProblemError(403, "otp_expired", "Email link is invalid or has expired")
+        session = self._new_session(request)
+        await self._database.row(query("start_session"), session | {"user_id": row[0]})
+        return self._issued(row[1], session["session_id"], session["token"])
 
     async def user(self, request: web.Request) -> web.Response:
         """The user whose session asks; a session that was logged out is refused."""
