@@ -13,12 +13,13 @@ first.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from failback.change_archive import reading
 from failback.change_archive.chain import Range
@@ -37,7 +38,9 @@ from failback.reverse_sync.pgoutput import Changes, Keys, lsn_number, lsn_text
 from failback.reverse_sync.position import StreamPosition
 from failback.reverse_sync.works import rewritten
 
-_ATTEMPTS = 4
+_ATTEMPTS = 6
+_LOCK_MS = 500
+"""Below the server's deadlock_timeout: where the product waits for us, it is we who give way."""
 
 Pulse = Callable[[], None]
 
@@ -95,7 +98,11 @@ class _Seen:
 
 
 class Stale(Exception):  # noqa: N818 - not an error: the round begins again
-    """A table was rewritten while its rows were read."""
+    """One of the tables was rewritten while their rows were read."""
+
+    def __init__(self, works: tuple[Work, ...]) -> None:
+        self.works = works
+        super().__init__()
 
 
 @dataclass(frozen=True)
@@ -125,19 +132,27 @@ class Taker:
             SlotLostError: changes may be missing; nothing was stored.
             ArchiveError: tables are rewritten all the time.
         """
+        works: tuple[Work, ...] = ()
         for _ in range(_ATTEMPTS):
             try:
-                return self._attempt(head, reader)
-            except Stale:
-                reader.execute("ROLLBACK")
+                return self._attempt(head, reader, works)
+            except Stale as stale:
+                works = stale.works
+            except psycopg.errors.LockNotAvailable:
+                # The table is being rewritten at this moment, which is over some time.
+                self.pulse()
+            reader.execute("ROLLBACK")
         raise ArchiveError(
             "Tables kept being rewritten while their rows were read.",
             "Wait until that has finished; nothing was lost.",
         )
 
-    def _attempt(self, head: Head, reader: Connection) -> Round:
+    def _attempt(self, head: Head, reader: Connection, works: Sequence[Work]) -> Round:
         position = head.position(self.settings.slot)
-        horizon = capture.open_horizon(reader, position, "target")
+        horizon = capture.unchecked_horizon(
+            reader, position, "target", lambda: _hold(reader, works)
+        )
+        capture.check_slot(horizon.slot, position, "target")
         tables = published(reader, self.settings)
         changes = reading.read(
             self.helper, self.settings.slot, horizon, head.end, tables.key_columns
@@ -177,7 +192,7 @@ class Taker:
             writer = SegmentWriter(reader, file, self.pulse)
             written = tuple(writer.write(work) for work in works)
         if rewritten(reader, works):
-            raise Stale
+            raise Stale(tuple(works))
         snapshot = reader.execute("SELECT pg_current_snapshot()::text").fetchall()[0][0]
         head = seen.head
         return SegmentManifest(
@@ -221,6 +236,15 @@ def head_at(shelf: ArchiveShelf, chain: ChainStart, last: Range | None) -> Head:
         return Head(chain, lsn_number(chain.begins), chain.begun_at, chain.covered)
     manifest, digest = shelf.manifest(chain.id, last)
     return Head(chain, last.end, manifest.at, manifest.covered, last.name, digest)
+
+
+def _hold(reader: Connection, works: Sequence[Work]) -> None:
+    """Keep tables from being rewritten before the snapshot is taken; never for long."""
+    if not works:
+        return
+    tables = sql.SQL(", ").join(work.pair.sent.identifier for work in works)
+    reader.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(_LOCK_MS)))
+    reader.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(tables))
 
 
 def _works(tables: ArchivedTables, changes: Changes, covered: dict[str, int]) -> list[Work]:

@@ -5,7 +5,7 @@ advanced after the receiver has committed, and never before.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,9 +86,22 @@ def open_horizon(reader: Connection, position: StreamPosition, sender: str) -> H
     return horizon
 
 
-def unchecked_horizon(reader: Connection, position: StreamPosition, sender: str) -> Horizon:
-    """As `open_horizon`, whatever the slot is like."""
+def unchecked_horizon(
+    reader: Connection,
+    position: StreamPosition,
+    sender: str,
+    before: Callable[[], None] = lambda: None,
+) -> Horizon:
+    """As `open_horizon`, whatever the slot is like.
+
+    Args:
+        reader: a session in autocommit mode with no transaction open.
+        position: what the receiver holds.
+        sender: the side's name, for messages.
+        before: called in the transaction before its snapshot is taken, such as to lock tables.
+    """
     reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    before()
     try:
         row = reader.execute(statement("horizon"), {"slot": position.slot}).fetchone()
     except psycopg.errors.ObjectNotInPrerequisiteState as error:

@@ -60,44 +60,54 @@ class Pair:
             return connection.execute(query).fetchall()
 
     def tables(self, side: Side) -> list[tuple[str, str]]:
-        # Partitions may be cut differently on the two sides: their rows are those of the root.
-        return self.rows(
-            side,
-            "SELECT n.nspname, c.relname FROM pg_class AS c"
-            " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-            " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
-            " AND n.nspname NOT LIKE 'pg\\_%'"
-            " AND n.nspname NOT IN ('information_schema', 'failback', 'auth')",
-        )
+        with self.admin(side) as connection:
+            return tables_of(connection)
 
     def contents(self, side: Side) -> dict[str, tuple[int, str]]:
         """Rows and a digest of the ordered text of each table, column by column by name."""
-        found = {}
         with self.admin(side) as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET extra_float_digits = 1")
-            for schema, name in self.tables(side):
-                columns = [
-                    row[0]
-                    for row in connection.execute(
-                        "SELECT column_name FROM information_schema.columns"
-                        " WHERE table_schema = %s AND table_name = %s ORDER BY column_name",
-                        [schema, name],
-                    )
-                ]
-                lines = []
-                query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(
-                    sql.SQL(", ").join(map(sql.Identifier, columns)),
-                    sql.Identifier(schema, name),
-                )
-                with connection.cursor().copy(query) as copy:
-                    lines = sorted(bytes(line) for line in copy)
-                digest = hashlib.sha256(b"".join(lines)).hexdigest()
-                found[f"{schema}.{name}"] = (len(lines), digest)
-        return found
+            return contents_of(connection)
 
     def assert_equal(self) -> None:
         """Both sides hold the same rows in every table."""
         assert self.contents(Side.SOURCE) == self.contents(Side.TARGET)
+
+
+def tables_of(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    """The tables of the product, as schema and name."""
+    # Partitions may be cut differently on the two sides: their rows are those of the root.
+    return connection.execute(
+        "SELECT n.nspname, c.relname FROM pg_class AS c"
+        " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
+        " AND n.nspname NOT LIKE 'pg\\_%'"
+        " AND n.nspname NOT IN ('information_schema', 'failback', 'failback_archive', 'auth')",
+    ).fetchall()
+
+
+def contents_of(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
+    """Rows and a digest of the ordered text of each table, column by column by name."""
+    found = {}
+    connection.execute("SET TimeZone = 'UTC'; SET extra_float_digits = 1")
+    for schema, name in tables_of(connection):
+        columns = [
+            row[0]
+            for row in connection.execute(
+                "SELECT column_name FROM information_schema.columns"
+                " WHERE table_schema = %s AND table_name = %s ORDER BY column_name",
+                [schema, name],
+            )
+        ]
+        lines = []
+        query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.Identifier(schema, name),
+        )
+        with connection.cursor().copy(query) as copy:
+            lines = sorted(bytes(line) for line in copy)
+        digest = hashlib.sha256(b"".join(lines)).hexdigest()
+        found[f"{schema}.{name}"] = (len(lines), digest)
+    return found
 
 
 @contextmanager
