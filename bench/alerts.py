@@ -87,7 +87,7 @@ def run(options: Options) -> list[Row]:
     ]
 
 
-class _Broken:
+class Broken:
     """One rollback that an alert led to.
 
     Args:
@@ -133,7 +133,7 @@ def _allow_many(config: Path) -> None:
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
 
 
-def _broken(lab: LabRun) -> _Broken:
+def _broken(lab: LabRun) -> Broken:
     """Customers, a broken target, and the rollback that nobody starts."""
     lab.journal.unlink(missing_ok=True)
     (lab.folder / "load.log").unlink(missing_ok=True)
@@ -148,7 +148,7 @@ def _broken(lab: LabRun) -> _Broken:
     lab.stop_load(load)
     verdict = lab.audit()
     new = _entries(lab, "alert")[known:]
-    return _Broken(
+    return Broken(
         lab.load_summary(),
         [one for one in new if one["body"]["status"] == "firing"],
         _decisions(lab)[before],
