@@ -23,24 +23,26 @@ class StorageActivities:
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def pre_sync_storage(self, request: StorageRequest) -> StorageSyncReport:
-        """Copy while customers still write; what changes under it is left for the next pass."""
-        return self._synced(request)
+        """One pass while customers still write; what changes under it is left for the next."""
+        return self._synced(request, settle=False)
 
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def sync_storage(self, request: StorageRequest) -> StorageSyncReport:
         """Copy, replace and delete until a pass finds nothing left to do."""
-        return self._synced(request)
+        return self._synced(request, settle=True)
 
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def verify_storage(self, _request: StorageRequest) -> StorageVerifyReport:
-        """Compare both sides object by object."""
+        """Compare what the listings do not show to be as it was when it was last equal."""
         if self._storage is None:
             return StorageVerifyReport(outcome=Outcome.INCONCLUSIVE, buckets=())
-        return self._storage.verify(heartbeat)
+        return self._storage.verify(heartbeat, quick=True)
 
-    def _synced(self, request: StorageRequest) -> StorageSyncReport:
+    def _synced(self, request: StorageRequest, *, settle: bool) -> StorageSyncReport:
         if self._storage is None:
             return StorageSyncReport(outcome=Outcome.INCONCLUSIVE, buckets=())
-        return self._storage.sync(heartbeat, deletes_accepted_by=request.deletes_accepted_by)
+        return self._storage.sync(
+            heartbeat, deletes_accepted_by=request.deletes_accepted_by, settle=settle
+        )

@@ -162,7 +162,7 @@ class StorageSyncEngine(Protocol):
             target_wins: overwrite also what somebody else wrote on the source.
             deletes_accepted_by: who looked at a large number of deletes and wants them.
             settle: whether passes follow until one finds nothing to do; else there is one, ahead
-                of a sync that settles, and an inconclusive outcome is as it should be.
+                of a sync that settles, and what it carried or met in change is no open end.
         """
         ...
 

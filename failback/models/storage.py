@@ -147,7 +147,10 @@ class BucketSync(Payload):
 
 
 class StorageSyncReport(Payload):
-    """What a sync of all buckets did. Succeeded: the last pass found nothing left to do."""
+    """What a sync of all buckets did. Succeeded: the last pass found nothing left to do.
+
+    Of one that was to be a single pass: nothing was refused and nothing needs a person.
+    """
 
     outcome: Outcome
     buckets: tuple[BucketSync, ...]

@@ -153,7 +153,7 @@ class ObjectSync:
                     target=self._target,
                     target_wins=target_wins,
                     deletes_accepted=bool(deletes_accepted_by),
-                    passes=self._config.passes if settle else 1,
+                    settle=settle,
                 )
                 report, examples = syncer.run(progress or _silent)
                 reports.append(report)

@@ -48,7 +48,7 @@ class BucketSyncer:
         target: the target's endpoint.
         target_wins: as for `judged`.
         deletes_accepted: whether any number of deletes is wanted.
-        passes: so many at most.
+        settle: whether passes follow until one finds nothing to do.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class BucketSyncer:
         target: ObjectEndpoint,
         target_wins: bool,
         deletes_accepted: bool,
-        passes: int,
+        settle: bool,
     ) -> None:
         self._pair = pair
         self._inventory = inventory
@@ -72,7 +72,7 @@ class BucketSyncer:
         self._target = target
         self._target_wins = target_wins
         self._deletes_accepted = deletes_accepted
-        self._passes = passes
+        self._settle = settle
         self._total: Counter[str] = Counter()
         self._notes: dict[str, ObjectNote] = {}
 
@@ -87,7 +87,7 @@ class BucketSyncer:
         """
         last: Counter[ObjectFate] = Counter()
         passes = 0
-        for passes in range(1, self._passes + 1):  # noqa: B007 - told in the report
+        for passes in range(1, (self._config.passes if self._settle else 1) + 1):  # noqa: B007 - told in the report
             last = self._pass(progress)
             moved = last[ObjectFate.COPIED] + last[ObjectFate.DELETED]
             if moved + sum(last[fate] for fate in _TO_DO_AGAIN) == 0:
@@ -96,7 +96,9 @@ class BucketSyncer:
         unsettled = sum(last[fate] for fate in _TO_DO_AGAIN)
         moved = last[ObjectFate.COPIED] + last[ObjectFate.DELETED]
         failed = last[ObjectFate.FAILED]
-        open_ends = unsettled + moved + last[ObjectFate.CONFLICT] + last[ObjectFate.UNEXPLAINED]
+        open_ends = last[ObjectFate.CONFLICT] + last[ObjectFate.UNEXPLAINED]
+        if self._settle:
+            open_ends += unsettled + moved
         report = BucketSync(
             source=self._pair.source,
             target=self._pair.target,
