@@ -10,13 +10,16 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from failback.errors import MissingRightError, UnreachableError
+from failback.errors import MissingRightError, PlatformRefusedError, UnreachableError
 from failback.models.common import Outcome, Side
 from failback.models.system import Item
 from failback.providers.functions import FakePlatform, SidedFunctionFleet
 from failback.providers.functions.asking import FunctionAsker
 from failback.providers.functions.platform import DeployedFunction
+from failback.providers.functions.supabase import SupabaseFunctions
+from failback.providers.supabase import SupabaseManagement
 from failback.sections.functions import FunctionsConfig
+from failback.sections.supabase import SupabaseConfig
 
 from support.functions import answering, fake_platform, functions_config
 
@@ -98,6 +101,7 @@ async def test_status_when_code_is_compared_then_says_whether_it_is_the_same_rel
         ({"KEY": WRONG}, {"KEY": RIGHT}, Outcome.FAILED, "another value on the source"),
         ({}, {"KEY": RIGHT}, Outcome.FAILED, "secret KEY is not set on the source"),
         ({"KEY": RIGHT}, {}, Outcome.INCONCLUSIVE, "not set on the target"),
+        ({"KEY": ""}, {"KEY": RIGHT}, Outcome.INCONCLUSIVE, "the source tells no digest"),
     ],
 )
 async def test_status_when_secrets_are_compared_then_says_what_is_wrong(
@@ -109,6 +113,39 @@ async def test_status_when_secrets_are_compared_then_says_what_is_wrong(
     assert item.outcome is outcome, item
     assert told in item.detail
     assert RIGHT not in item.detail
+
+
+@pytest.mark.parametrize(("told", "digest"), [(RIGHT, RIGHT), ("", ""), ("s3cret", "")])
+async def test_secrets_when_the_project_tells_no_digest_then_nothing_is_taken_for_one(
+    told: str, digest: str
+) -> None:
+    answer = httpx.Response(200, json=[{"name": "KEY", "value": told}])
+    config = SupabaseConfig(ref="a" * 20, access_token="x")
+    management = SupabaseManagement(config, httpx.MockTransport(lambda _request: answer))
+    platform = SupabaseFunctions(management)
+    assert await platform.secrets() == {"KEY": digest}
+    await platform.aclose()
+
+
+@pytest.mark.parametrize(("status", "enabled"), [("ACTIVE", True), ("THROTTLED", False)])
+async def test_function_of_a_project_then_it_is_enabled_where_it_is_active(
+    status: str, enabled: bool
+) -> None:
+    listed = [
+        {"id": "1", "slug": "hello", "name": "hello", "status": status, "version": 7},
+        {"id": "2", "slug": "gone", "name": "gone", "status": "REMOVED", "version": 1},
+    ]
+    config = SupabaseConfig(ref="a" * 20, access_token="x")
+    answer = httpx.Response(200, json=listed)
+    management = SupabaseManagement(config, httpx.MockTransport(lambda _request: answer))
+    platform = SupabaseFunctions(management)
+    deployed = await platform.deployed()
+    assert list(deployed) == ["hello"]
+    assert deployed["hello"].enabled is enabled
+    assert bool(deployed["hello"].cure) is not enabled
+    with pytest.raises(PlatformRefusedError, match="no switch"):
+        await platform.disable("hello")
+    await platform.aclose()
 
 
 async def test_status_when_the_target_has_more_functions_then_notes_them() -> None:

@@ -59,6 +59,10 @@ def secret_differences(
             yield Difference(
                 Outcome.INCONCLUSIVE, f"secret {name} is not set on the target: nothing to compare"
             )
+        elif not (source[name] and target[name]):
+            silent = "target" if source[name] else "source"
+            told = f"the {silent} tells no digest of secret {name}; look at both by hand"
+            yield Difference(Outcome.INCONCLUSIVE, told)
         elif source[name].lower() != target[name].lower():
             yield Difference(
                 Outcome.FAILED,

@@ -52,7 +52,7 @@ class FunctionPlatform(Protocol):
         ...
 
     async def secrets(self) -> Mapping[str, str]:
-        """SHA-256 of every secret's value in lower-case hexadecimal, by name."""
+        """SHA-256 of every secret's value in hexadecimal, by name; empty where it is not told."""
         ...
 
     async def enable(self, name: str) -> DeployedFunction:

@@ -1,11 +1,14 @@
 """Functions of a Supabase project, through its management API."""
 
+import re
 from collections.abc import Mapping
 
 from failback.errors import PlatformMissingError, PlatformRefusedError
 from failback.providers.functions.platform import DeployedFunction
 from failback.providers.supabase.answers import Function, FunctionStatus
 from failback.providers.supabase.client import SupabaseManagement
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class SupabaseFunctions:
@@ -47,7 +50,11 @@ class SupabaseFunctions:
 
     async def secrets(self) -> Mapping[str, str]:
         """See `FunctionPlatform.secrets`."""
-        return {secret.name: secret.value for secret in await self._management.secrets()}
+        return {
+            # Older projects and some tokens are answered something else, such as nothing.
+            secret.name: secret.value if _SHA256.fullmatch(secret.value) else ""
+            for secret in await self._management.secrets()
+        }
 
     async def enable(self, name: str) -> DeployedFunction:
         """See `FunctionPlatform.enable`. Changes nothing: what is deployed is enabled."""

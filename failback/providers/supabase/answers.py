@@ -48,7 +48,7 @@ class Secret(Payload):
 
     name: str
     value: str
-    """SHA-256 of the value in hexadecimal, which is what the API gives away of it."""
+    """SHA-256 of the value in hexadecimal, which is what the API gives away of it, if anything."""
     updated_at: str = ""
 
 
