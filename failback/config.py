@@ -39,6 +39,7 @@ from failback.sections.routing import DnsConfig, TrafficConfig
 from failback.sections.servers import DatabaseConfig, DataConfig, TemporalConfig
 from failback.sections.storage import StorageConfig
 from failback.sections.supabase import SupabaseConfig
+from failback.sections.validation import ValidationConfig
 
 DEFAULT_PATH = Path("failback.yaml")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -78,6 +79,7 @@ class Estate(BaseSettings):
     storage: StorageConfig | None = None
     configuration: ConfigurationSwitchConfig | None = None
     pauses: PausesConfig | None = None
+    validation: ValidationConfig = ValidationConfig()
     supabase: SupabaseConfig | None = None
     functions: FunctionsConfig | None = None
     auth: AuthConfig | None = None
