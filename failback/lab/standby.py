@@ -61,7 +61,7 @@ def section(server: PostgresServer, spec: LabSpec) -> dict[str, Any]:
     """The section `recovery` of the lab's configuration."""
     return {
         "standby_dsn": server.admin_dsn(),
-        "doors": [DOOR],
+        "doors": ["database", DOOR],
         "auth_health_url": f"http://127.0.0.1:{spec.ports['source_product']}/auth/v1/health",
         "stability_seconds": _STABILITY_SECONDS,
         "look_seconds": 0.5,

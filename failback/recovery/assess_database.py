@@ -67,9 +67,7 @@ def look_at_database(
         progress: told of long work; may raise to stop it.
     """
     seen = DatabaseSeen()
-    servers = Servers(
-        settings.source_dsn, settings.target_dsn, settings.connect_timeout_seconds
-    )
+    servers = Servers(settings.source_dsn, settings.target_dsn, settings.connect_timeout_seconds)
     progress("Connecting to the source's database.")
     opened = _connected(servers)
     if isinstance(opened, FailbackError):
@@ -79,7 +77,8 @@ def look_at_database(
     seen.findings.append(sound("can connect", servers.describe(Side.SOURCE)))
     with closing(opened) as session:
         try:
-            for found in _asked(session, settings, vault, manifest, seen, progress):
+            asking = _Asking(session, settings, vault, manifest)
+            for found in asking.everything(seen, progress):
                 seen.findings.append(found)
         except psycopg.Error as error:
             lost = is_lost(error)
@@ -119,39 +118,42 @@ def _no_connection(error: FailbackError, balancer_sees_it: bool | None) -> Findi
     if any(sign in detail for sign in _COMING_UP):
         return untold("can connect", detail, vital=True)
     if balancer_sees_it:
-        return untold(
-            "can connect", f"{detail} The balancer, though, reaches it.", vital=True
-        )
+        return untold("can connect", f"{detail} The balancer, though, reaches it.", vital=True)
     if balancer_sees_it is False:
         detail = f"{detail} The balancer does not reach it either."
     return Finding("can connect", Condition.GONE, f"{_TRIES} tries: {detail}")
 
 
-def _asked(
-    session: Connection,
-    settings: RecoverySettings,
-    vault: BackupVault,
-    manifest: BackupManifest | None,
-    seen: DatabaseSeen,
-    progress: Progress,
-) -> Iterator[Finding]:
-    yield _takes_writes(session)
-    there = {
-        f"{schema}.{name}" for schema, name, _ in session.execute(statement("tables")).fetchall()
-    }
-    yield from _has_what_it_should(there, settings.required_schemas, manifest)
-    yield _schema(settings, vault, manifest)
-    deadline = Deadline(settings.amcheck_seconds)
-    counted = count_rows(session, deadline, progress)
-    seen.rows = counted.rows
-    yield from counted.findings
-    yield _drift(counted.rows, there, manifest)
-    if settings.amcheck:
-        yield from check_structure(session, deadline, progress)
-    else:
-        yield untold("amcheck", "recovery.amcheck is off")
-    # Last, so that it counts what the looks above have found.
-    yield _checksums(session)
+@dataclass(frozen=True)
+class _Asking:
+    """A session, with what it is asked about."""
+
+    session: Connection
+    settings: RecoverySettings
+    vault: BackupVault
+    manifest: BackupManifest | None
+
+    def everything(self, seen: DatabaseSeen, progress: Progress) -> Iterator[Finding]:
+        """Cheap questions first; `seen` gets the rows that could be counted."""
+        session, settings, manifest = self.session, self.settings, self.manifest
+        yield _takes_writes(session)
+        there = {
+            f"{schema}.{name}"
+            for schema, name, _ in session.execute(statement("tables")).fetchall()
+        }
+        yield from _has_what_it_should(there, settings.required_schemas, manifest)
+        yield _schema(settings, self.vault, manifest)
+        deadline = Deadline(settings.amcheck_seconds)
+        counted = count_rows(session, deadline, progress)
+        seen.rows = counted.rows
+        yield from counted.findings
+        yield _drift(counted.rows, there, manifest)
+        if settings.amcheck:
+            yield from check_structure(session, deadline, progress)
+        else:
+            yield untold("amcheck", "recovery.amcheck is off")
+        # Last, so that it counts what the looks above have found.
+        yield _checksums(session)
 
 
 def _takes_writes(session: Connection) -> Finding:

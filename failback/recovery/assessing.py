@@ -27,9 +27,7 @@ _RESTORED_A_SECOND = 10 * 2**20
 """Bytes of a dump where no proof says how long it took."""
 
 
-def assess(
-    settings: RecoverySettings, hands: Hands, loop: Loop, progress: Progress
-) -> Assessment:
+def assess(settings: RecoverySettings, hands: Hands, loop: Loop, progress: Progress) -> Assessment:
     """Look at everything; what cannot be looked at is a finding."""
     choice, manifest, proved_seconds = _chosen(hands)
     progress("Looking at the balancer and the target.")
@@ -82,9 +80,7 @@ def _archived(hands: Hands, backup: str) -> ArchiveState:
 
 
 def _target_answers(settings: RecoverySettings) -> bool:
-    servers = Servers(
-        settings.source_dsn, settings.target_dsn, settings.connect_timeout_seconds
-    )
+    servers = Servers(settings.source_dsn, settings.target_dsn, settings.connect_timeout_seconds)
     try:
         with closing(servers.connect(Side.TARGET, autocommit=True)) as session:
             session.execute("SELECT 1")
@@ -95,10 +91,9 @@ def _target_answers(settings: RecoverySettings) -> bool:
 
 def _balancer_sees(settings: RecoverySettings, hands: Hands, loop: Loop) -> bool | None:
     """Whether the balancer sees the source's database up; None where it cannot say."""
+    doors = {door.backend for door in settings.doors}
     routes = [
-        route
-        for route in settings.routes.get(Service.DATABASE, ())
-        if route.backend in settings.database_backends
+        route for route in settings.routes.get(Service.DATABASE, ()) if route.backend in doors
     ]
     if not routes:
         return None
@@ -109,9 +104,7 @@ def _balancer_sees(settings: RecoverySettings, hands: Hands, loop: Loop) -> bool
     return all(source.up for source, _ in pairs)
 
 
-def _loss(
-    choice: BackupChoice, archive: ArchiveState, *, target_answers: bool
-) -> float | None:
+def _loss(choice: BackupChoice, archive: ArchiveState, *, target_answers: bool) -> float | None:
     """Seconds between what can be restored and what was acknowledged, at most."""
     if not choice.backup:
         return None
@@ -124,11 +117,8 @@ def _loss(
     return max(0.0, (now - choice.taken_at).total_seconds())
 
 
-def _seconds(
-    choice: BackupChoice, archive: ArchiveState, proved_seconds: float
-) -> float | None:
+def _seconds(choice: BackupChoice, archive: ArchiveState, proved_seconds: float) -> float | None:
     if not choice.backup:
         return None
     restoring = proved_seconds or choice.bytes / _RESTORED_A_SECOND
     return restoring + archive.keys / _REPLAYED_A_SECOND
-

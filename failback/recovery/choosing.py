@@ -66,9 +66,7 @@ def _passed(backup: str, why: str) -> Item:
     return Item(name=backup, outcome=Outcome.FAILED, detail=why)
 
 
-def _choice(
-    manifest: BackupManifest, proof: BackupProof, passed_over: list[Item]
-) -> BackupChoice:
+def _choice(manifest: BackupManifest, proof: BackupProof, passed_over: list[Item]) -> BackupChoice:
     return BackupChoice(
         backup=manifest.id,
         taken_at=manifest.taken_at,

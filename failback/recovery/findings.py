@@ -52,6 +52,4 @@ def assessed(part: Part, findings: Iterable[Finding]) -> PartAssessment:
         one.condition for one in found if one.vital or one.condition is not Condition.UNKNOWN
     ]
     condition = max(counting, key=_GRAVITY.index, default=Condition.UNKNOWN)
-    return PartAssessment(
-        part=part, condition=condition, evidence=tuple(one.item for one in found)
-    )
+    return PartAssessment(part=part, condition=condition, evidence=tuple(one.item for one in found))

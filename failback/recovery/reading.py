@@ -144,9 +144,7 @@ def _read_btrees(session: Connection, deadline: Deadline, progress: Progress) ->
         statement("btrees")
     ).fetchall():
         progress(f"Reading {place}.{name}.")
-        of = sql.SQL("FROM {} WHERE {}").format(
-            sql.Identifier(schema, table), sql.SQL(condition)
-        )
+        of = sql.SQL("FROM {} WHERE {}").format(sql.Identifier(schema, table), sql.SQL(condition))
         order = sql.SQL(", ").join(sql.SQL(key) for key in keys)
         # A query with an order is not pulled up, so that the index is read in it.
         through = sql.SQL("SELECT count(*) FROM (SELECT 1 {} ORDER BY {}) AS entries").format(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from psycopg import sql
 
 from failback.errors import FailbackError
-from failback.models.common import Outcome, Service, Side
+from failback.models.common import Outcome, Side
 from failback.models.system import Item, ItemsReport
 from failback.models.traffic import BackendRoute
 from failback.recovery.settings import Hands, RecoverySettings
@@ -50,15 +50,6 @@ class Rebuilder:
             self.standby.mark(live)
         return ItemsReport(items=tuple(items), note=note)
 
-    def routes(self) -> tuple[BackendRoute, ...]:
-        """Every backend that leads to the source's database itself."""
-        routed = tuple(
-            route
-            for route in self.settings.routes.get(Service.DATABASE, ())
-            if route.backend in self.settings.database_backends
-        )
-        return (*routed, *self.settings.doors)
-
     def _take_name(self, restored: Restored) -> tuple[str, Item]:
         """Give the restored database the name that connection strings ask for."""
         wanted = self.settings.database
@@ -94,7 +85,10 @@ class Rebuilder:
 
     def _addresses(self) -> Iterator[Item]:
         """Move each server of the balancer, end its old sessions, and read back."""
-        for route in self.routes():
+        if not self.settings.doors:
+            detail = "recovery.doors names no backend: nobody is sent to the standby by it"
+            yield Item(name="balancer", outcome=Outcome.INCONCLUSIVE, detail=detail)
+        for route in self.settings.doors:
             name = f"{route.backend}/{route.source}"
             try:
                 yield self.loop.run(self._moved(route, name))

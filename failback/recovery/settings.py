@@ -30,9 +30,7 @@ class RecoverySettings:
     standby_port: int
     routes: Mapping[Service, tuple[BackendRoute, ...]]
     doors: tuple[BackendRoute, ...] = ()
-    """Further backends whose server of the source leads to its database."""
-    database_backends: frozenset[str] = frozenset()
-    """Backends of the database's route that lead to the database itself, not to a product."""
+    """Backends whose server of the source leads to its database."""
     logins: tuple[str, ...] = ()
     read_only_roles: tuple[str, ...] = ()
     required_schemas: tuple[str, ...] = ()

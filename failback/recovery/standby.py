@@ -16,7 +16,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from failback.errors import (
+    ConfigurationError,
     CredentialsError,
+    MissingRightError,
     NothingRestoredError,
     StandbyRefusedError,
     UnreachableError,
@@ -29,7 +31,6 @@ from failback.reverse_sync.connections import Connection, Servers, is_lost
 _LONGEST_NAME = 63
 _KEPT_OF_ID = 36
 _MARK = "failback recovery "
-_REFUSALS = ("password authentication failed", "no password supplied", "pg_hba.conf")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ class Standby:
         try:
             with closing(self.servers(name).connect(Side.SOURCE, autocommit=True)) as session:
                 yield session
-        except (UnreachableError, CredentialsError) as error:
+        except (
+            UnreachableError,
+            CredentialsError,
+            MissingRightError,
+            ConfigurationError,
+        ) as error:
             raise self._said(error.cause, lost=isinstance(error, UnreachableError)) from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise self._said(str(error.diag.message_primary), lost=False) from error
@@ -191,7 +197,7 @@ class Standby:
         return str(parameters.get("dbname") or parameters.get("user") or "postgres")
 
     def _said(self, what: str, *, lost: bool) -> UnreachableError | StandbyRefusedError:
-        if lost and not any(sign in what for sign in _REFUSALS):
+        if lost:
             return UnreachableError(
                 f"The standby {self.place} does not answer: {what}",
                 "Start it, or correct recovery.standby_dsn.",

@@ -199,4 +199,3 @@ def _item(name: str, wrong: list[str], right: str) -> Item:
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         return Item(name=name, outcome=Outcome.FAILED, detail="; ".join(wrong[:_NAMED]) + more)
     return Item(name=name, outcome=Outcome.SUCCEEDED, detail=right)
-

@@ -33,8 +33,8 @@ class RecoveryConfig(Section):
     standby_address: str = ""
     """`host:port` as the balancer reaches it; left out, those of `standby_dsn`."""
     doors: tuple[str, ...] = ()
-    """Backends of the balancer, besides those of the database's route, whose server of the source
-    leads to its database: the one that the source's own product uses, say."""
+    """Backends of the balancer whose server of the source leads to its database, and then to what
+    was restored: the database's own, and the one that the source's product uses."""
     door_server: str = "source"
     """The name of that server in those backends."""
     logins: tuple[str, ...] = ()
