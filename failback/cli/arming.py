@@ -10,6 +10,7 @@ from rich.console import Console
 from failback.cli.exits import ENDED, of_outcome
 from failback.cli.output import ExitCode
 from failback.cli.session import Session
+from failback.cli.storage_arming import StorageArmed, arm_storage
 from failback.cli.writing import fact, heading
 from failback.errors import (
     ConfigurationError,
@@ -29,6 +30,8 @@ class ArmFacts(ArmReport):
 
     continuous: bool = False
     continuous_detail: str = ""
+    storage: StorageArmed | None = None
+    """None where the estate names no buckets."""
 
 
 class ReprotectFacts(ReprotectReport):
@@ -55,9 +58,17 @@ def arm_estate(session: Session, capture: str | None, *, continuous: bool) -> in
     with closing(session.engine()) as engine:
         report = engine.arm(capture)
     running, detail = _started(session, wanted=continuous)
-    facts = ArmFacts(**report.model_dump(), continuous=running, continuous_detail=detail)
+    facts = ArmFacts(
+        **report.model_dump(),
+        continuous=running,
+        continuous_detail=detail,
+        storage=arm_storage(session),
+    )
     session.output.show(facts, lambda console: _write_armed(console, facts))
-    return _code(session, facts.outcome, "arm", lacking=continuous and not running)
+    code = _code(session, facts.outcome, "arm", lacking=continuous and not running)
+    if facts.storage is not None and not facts.storage.known:
+        return code or ExitCode.WAITING
+    return code
 
 
 def reprotect_estate(session: Session, accepted: str, *, plan: bool, continuous: bool) -> int:
@@ -161,6 +172,8 @@ def _write_armed(console: Console, facts: ArmFacts) -> None:
         fact(console, "canary", f"{said}. {facts.canary.detail}".rstrip(". "))
     kept = "the worker keeps the source up to date" if facts.continuous else "off"
     fact(console, "sync", f"{kept}: {facts.continuous_detail}".rstrip(": "))
+    if facts.storage is not None:
+        fact(console, "objects", facts.storage.detail, "" if facts.storage.known else "yellow")
     for problem in facts.problems:
         fact(console, "not armed", f"{problem.table} {problem.problem}. {problem.cure}.", "red")
     for warning in facts.warnings:

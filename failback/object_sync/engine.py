@@ -59,14 +59,18 @@ class ObjectSync:
         self._part_bytes = part_bytes or config.part_mb * _MIB
         self._pairs = tuple(Pair.of(bucket, source, target) for bucket in config.buckets)
 
-    def status(self) -> StorageStatus:
-        """See `StorageSyncEngine.status`."""
+    def status(self, *, probe: bool = True) -> StorageStatus:
+        """See `StorageSyncEngine.status`.
+
+        Args:
+            probe: whether to try conditional writes on the source, with a nameless object.
+        """
         with self._opened() as inventory:
             recorded = [inventory.recorded_at(pair.name) for pair in self._pairs]
             known = sum(inventory.known(pair.name) for pair in self._pairs)
         states = []
         for pair, at in zip(self._pairs, recorded, strict=True):
-            states.append(self._source_state(pair))
+            states.append(self._source_state(pair, probe=probe))
             states.append(self._target_state(pair, recorded=at is not None))
         lost = any(not state.exists for state in states)
         blind = any(state.problem for state in states)
@@ -81,11 +85,11 @@ class ObjectSync:
             recorded_at=min(ended) if len(ended) == len(recorded) else None,
         )
 
-    def _source_state(self, pair: Pair) -> BucketState:
+    def _source_state(self, pair: Pair, *, probe: bool) -> BucketState:
         state = self._source.state(pair.source)
         if not state.exists:
             return state
-        conditions = self._source.honours_conditions(pair.source)
+        conditions = probe and self._source.honours_conditions(pair.source)
         problem, cure = "", ""
         if not state.versioned:
             problem = f"The source's bucket {pair.source} keeps no versions: a delete is final."
@@ -107,15 +111,24 @@ class ObjectSync:
             }
         )
 
-    def baseline(self, progress: Progress | None = None) -> StorageBaselineReport:
-        """See `StorageSyncEngine.baseline`."""
+    def baseline(
+        self, progress: Progress | None = None, *, missing_only: bool = False
+    ) -> StorageBaselineReport:
+        """See `StorageSyncEngine.baseline`.
+
+        Args:
+            progress: told of long work; may raise to stop it.
+            missing_only: leave out buckets that a baseline or a sync has recorded.
+        """
         began = time.monotonic()
         with self._opened() as inventory:
             recorder = Recorder(
                 inventory, self._source, self._target, self._part_bytes, self._config.parallel
             )
             found: list[StorageBaseline] = [
-                recorder.recorded(pair, progress or _silent) for pair in self._pairs
+                recorder.recorded(pair, progress or _silent)
+                for pair in self._pairs
+                if not (missing_only and inventory.recorded_at(pair.name))
             ]
         return StorageBaselineReport(buckets=tuple(found), seconds=time.monotonic() - began)
 

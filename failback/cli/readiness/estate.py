@@ -11,6 +11,7 @@ from failback.cli.readiness.findings import CheckReport, Finding, Part
 from failback.cli.readiness.metrics import examine_metrics
 from failback.cli.readiness.names import examine_names
 from failback.cli.readiness.people import examine_people
+from failback.cli.readiness.storage import examine_storage
 from failback.cli.readiness.temporal import examine_temporal
 from failback.cli.readiness.traffic import examine_balancer, examine_service
 from failback.config import Estate
@@ -42,6 +43,7 @@ async def examine(estate: Estate) -> CheckReport:
             _bounded("service", examine_service(estate, ports.checks)),
             _bounded("metrics", examine_metrics(estate, ports.metrics)),
             _bounded("auth", examine_auth(estate)),
+            _bounded("storage", asyncio.to_thread(examine_storage, estate)),
             _bounded("backup", asyncio.to_thread(examine_backups, estate)),
         )
     finally:
