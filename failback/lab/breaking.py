@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from failback.errors import ConfigurationError
+from failback.errors import ConfigurationError, LabError
 from failback.lab import faults as product_faults
 from failback.lab import runtimes
+from failback.lab.damage import DAMAGES
 from failback.models.common import Side
 
 PROCESS_FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -21,6 +22,7 @@ KNOWN: dict[str, str] = {
     **product_faults.FAULTS,
     **runtimes.FAULTS,
     **{name: text for name, (text, _) in PROCESS_FAULTS.items()},
+    **{name: text for name, (text, *_) in DAMAGES.items()},
 }
 """Every fault with what it does."""
 
@@ -55,7 +57,19 @@ class Fault:
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that it keeps down; none for what a product does itself."""
+        if self.lasts:
+            return DAMAGES[self.name][1]
         return PROCESS_FAULTS[self.name][1] if self.name in PROCESS_FAULTS else ()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is damage, which nothing heals."""
+        return self.name in DAMAGES
+
+    @property
+    def is_carried_out(self) -> bool:
+        """Whether a running product or runtime carries it out, until it is told to end it."""
+        return not self.lasts and self.name not in PROCESS_FAULTS
 
 
 @dataclass
@@ -88,8 +102,23 @@ class Faults:
         return [
             fault
             for fault in self.active
-            if not fault.parts and not fault.is_of_functions and fault.side is side
+            if fault.is_carried_out and not fault.is_of_functions and fault.side is side
         ]
+
+    def healable(self, name: str | None) -> list[str]:
+        """What of the faults that are on ends when this one, or all, are healed.
+
+        Raises:
+            LabError: it is damage.
+        """
+        if name is None:
+            return sorted({fault.name for fault in self.active if not fault.lasts})
+        if Fault(name).lasts:
+            raise LabError(
+                f"{name} is damage: nothing heals it.",
+                "Recover the source (docs/recovery.md), or make the lab anew: `down --purge`.",
+            )
+        return [name]
 
 
 def inflict(url: str, fault: Fault, *, on: bool) -> None:

@@ -207,6 +207,21 @@ class LabEstate:
             homes.append(self.system.standby.home)
         return [home for home in homes if self.folder not in home.parents and home.exists()]
 
+    @property
+    def source(self) -> PostgresServer:
+        """The source's database; see `Damaged`."""
+        return self.databases[Side.SOURCE]
+
+    @property
+    def source_objects(self) -> Path | None:
+        """The folder of the source's buckets; see `Damaged`."""
+        return None if self.system is None else self.system.objects[Side.SOURCE].files
+
+    @property
+    def backups(self) -> Path:
+        """Where the lab's configuration keeps backups; see `Damaged`."""
+        return self.folder / "backups"
+
     def facts(self) -> dict[str, Any]:
         """Every endpoint, with its secrets; for the lab's owner alone."""
         ports, secrets = self.spec.ports, self.spec.secrets

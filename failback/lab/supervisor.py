@@ -17,6 +17,7 @@ from typing import Any
 from failback.errors import FailbackError, LabError
 from failback.lab.breaking import Fault, Faults, inflict
 from failback.lab.channel import CommandServer
+from failback.lab.damage import damage
 from failback.lab.estate import LabEstate
 from failback.lab.lock import AlreadySupervisedError, held
 from failback.lab.parts import Part
@@ -181,17 +182,17 @@ class Supervisor:
         return {"faults": self._state.faults}
 
     def _break(self, fault: Fault) -> None:
-        if not fault.parts:
+        if fault.is_carried_out:
             self._inflict(fault, on=True)
+        if fault.lasts:
+            damage(fault.name, self._estate)
         self._faults.add(fault)
         for name in fault.parts:
             self._estate.part(name).stop(immediate=True)
 
     def _heal(self, name: str | None) -> None:
-        names = {fault.name for fault in self._faults.active}
-        if name is not None:
-            names = {Fault(name).name}
-        gone = [fault for each in sorted(names) for fault in self._faults.remove(each)]
+        healed = self._faults.healable(name)
+        gone = [fault for each in healed for fault in self._faults.remove(each)]
         down = self._faults.down()
         parts = [self._estate.part(part) for fault in gone for part in fault.parts]
         # Databases come before the products that use them.
@@ -203,7 +204,7 @@ class Supervisor:
             wait_until(self._estate.balancer.serves, _SERVES_SECONDS)
         for fault in gone:
             product = self._estate.products[fault.side]
-            if not fault.parts and (fault.is_of_functions or product.is_running()):
+            if fault.is_carried_out and (fault.is_of_functions or product.is_running()):
                 self._inflict(fault, on=False)
 
     def _inflict(self, fault: Fault, *, on: bool) -> None:

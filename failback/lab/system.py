@@ -98,7 +98,7 @@ class SystemParts:
         return {
             "supabase": self.management.section(),
             "functions": functions_section(self.runtimes, self._spec.secrets["service_key"]),
-            "recovery": standby.section(self.standby),
+            "recovery": standby.section(self.standby, self._spec),
             # The rows of stored objects travel with the rows; their bytes with the storage sync.
             "data": {"tables": {"include": ["public.*", "auth.*", "storage.*"]}},
             "storage": {

@@ -329,3 +329,14 @@ def test_alerting_when_a_program_is_not_installed_then_detection_is_off_and_says
     facts = alerting.facts()
     assert "apt-get install prometheus prometheus-alertmanager" in facts["off"]
     assert "prometheus_url" not in facts
+
+
+def test_damage_when_everything_is_healed_then_it_stays_and_keeps_its_parts_down() -> None:
+    faults = Faults()
+    faults.add(Fault("lose-source"))
+    faults.add(Fault("errors"))
+    assert faults.healable(None) == ["errors"]
+    assert faults.down() == {"source-database"}
+    assert faults.of_product(Side.TARGET) == [Fault("errors")]
+    with pytest.raises(LabError, match="lose-source is damage"):
+        faults.healable("lose-source")
