@@ -1,8 +1,10 @@
 """Sealed tokens, keys' names, and how differences of users are found, without a server."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -13,14 +15,19 @@ from pydantic import ValidationError
 from failback.cli.readiness import auth as readiness
 from failback.cli.readiness.findings import Answer as Found
 from failback.config import Estate
-from failback.errors import ConfigurationError
+from failback.errors import ConfigurationError, CredentialsError, UnreachableError
 from failback.models.common import Outcome, Side
+from failback.models.system import SessionProbe
 from failback.providers.auth import FakeAuth, fake_bridge, open_auth
 from failback.providers.auth.directory import UserDifferences, _merged
+from failback.providers.auth.importing import KeyImport
 from failback.providers.auth.sealing import SealedSession, SealedTokens, Secrets
 from failback.providers.auth.side import Answer
 from failback.providers.auth.tokens import signed, thumbprint
+from failback.providers.supabase.answers import SigningKey
 from failback.sections.auth import AuthConfig
+
+from support.auth import new_key, public
 
 TOKENS = SealedTokens(
     sessions=(SealedSession(access="an-access-token", refresh="a-refresh-token"),),
@@ -72,6 +79,15 @@ def test_thumbprint_when_the_key_is_private_is_that_of_its_public_half() -> None
     text = json.dumps(public, sort_keys=True, separators=(",", ":"))
     assert thumbprint(public) == hashlib.sha256(text.encode()).hexdigest()
     assert thumbprint(public) == "90facafea9b1556698540f70c0117a22ea37bd5cf3ed3c47093c1707282b4b89"
+
+
+async def test_status_when_the_source_has_the_key_under_another_id_does_not_count_it() -> None:
+    fake = FakeAuth()
+    key = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    fake.sides[Side.TARGET].published = ({**key, "kid": "one"},)
+    fake.sides[Side.SOURCE].published = ({**key, "kid": "other"},)
+    items = {item.name: item for item in (await fake_bridge(fake).status()).items}
+    assert (items["tokens"].outcome, "one" in items["tokens"].detail) == (Outcome.FAILED, True)
 
 
 def test_token_when_signed_here_is_one_that_others_can_check() -> None:
@@ -135,6 +151,124 @@ async def test_status_when_a_difference_is_only_on_its_way_does_not_report_it() 
     fake.sides[Side.SOURCE].rows.users["one"] = ("old@example.org", "x")
     items = {item.name: item for item in (await fake_bridge(fake).status()).items}
     assert (items["users"].outcome, fake.looks) == (Outcome.SUCCEEDED, 2)
+
+
+async def _opened(**answers: Callable[..., Awaitable[Answer]]) -> tuple[Any, SessionProbe]:
+    """A bridge whose source answers so, and a session whose rows have come."""
+    fake = FakeAuth()
+    bridge = fake_bridge(fake)
+    probe = await bridge.open_session("rollback-1")
+    fake.sync()
+    for name, answer in answers.items():
+        setattr(fake.sides[Side.SOURCE], name, answer)
+    return bridge, probe
+
+
+async def test_session_when_the_source_takes_it_for_another_users_fails() -> None:
+    async def user(_token: str) -> Answer:
+        return Answer(200, {"id": "somebody else"})
+
+    bridge, probe = await _opened(user=user)
+    item = await bridge.accepts(probe)
+    assert (item.outcome, item.detail) == (
+        Outcome.FAILED,
+        "the source takes it for another user's session",
+    )
+
+
+async def test_session_when_the_token_has_ended_meanwhile_is_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def user(_token: str) -> Answer:
+        return Answer(403, {"error_code": "bad_jwt"})
+
+    bridge, probe = await _opened(user=user)
+    assert (await bridge.accepts(probe)).outcome is Outcome.FAILED
+    monkeypatch.setattr("failback.providers.auth.bridge.time.time", lambda: 1e12)
+    assert (await bridge.accepts(probe)).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("rotates", "detail"),
+    [
+        (True, "the refresh token works a second time on the source"),
+        (False, "the source did not rotate the refresh token"),
+    ],
+)
+async def test_refresh_when_the_source_takes_a_used_token_again_fails(
+    rotates: bool, detail: str
+) -> None:
+    held: list[SealedTokens] = []
+    numbers = itertools.count()
+
+    async def refresh(token: str) -> Answer:
+        if token == held[0].rotated:
+            return Answer(400, {"error_code": "refresh_token_already_used"})
+        following = f"new-{next(numbers)}" if rotates else token
+        return Answer(200, {"refresh_token": following, "access_token": "any"})
+
+    async def user(_token: str) -> Answer:
+        return Answer(200, {"id": "any"})
+
+    bridge, probe = await _opened(refresh=refresh, user=user)
+    held.append(bridge._settings.secrets.open(probe.sealed))
+    item = await bridge.refreshes(probe)
+    assert (item.outcome, item.detail) == (Outcome.FAILED, detail)
+
+
+@pytest.mark.parametrize("status", [401, 0])
+async def test_close_session_when_one_side_knows_nobody_and_the_other_does_not_tell_is_open(
+    status: int,
+) -> None:
+    fake = FakeAuth()
+    bridge = fake_bridge(fake)
+    probe = await bridge.open_session("rollback-1")
+
+    async def delete_user(_user: str) -> Answer:
+        if not status:
+            raise UnreachableError("away")
+        return Answer(status)
+
+    fake.sides[Side.TARGET].delete_user = delete_user
+    item = await bridge.close_session(probe)
+    assert (item.outcome, item.changed) == (Outcome.INCONCLUSIVE, False)
+    assert probe.user_id in item.detail
+
+
+async def test_open_session_when_the_service_key_is_wrong_says_which() -> None:
+    fake = FakeAuth()
+
+    async def create_user(_email: str, _password: str) -> Answer:
+        return Answer(401, {"error_code": "no_authorization"})
+
+    fake.sides[Side.TARGET].create_user = create_user
+    with pytest.raises(CredentialsError, match=r"auth\.target\.service_key"):
+        await fake_bridge(fake).open_session("rollback-1")
+
+
+async def test_import_when_the_source_does_not_publish_the_key_in_time_is_not_judged(
+    tmp_path: Path,
+) -> None:
+    class Deaf:
+        async def signing_keys(self) -> tuple[SigningKey, ...]:
+            return ()
+
+        async def create_signing_key(self, *_: Any) -> SigningKey:
+            return SigningKey.model_construct()
+
+        async def aclose(self) -> None:
+            """Nothing to give back."""
+
+    fake, key = FakeAuth(), new_key()
+    fake.sides[Side.TARGET].published = (public(key),)
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    bridge = fake_bridge(fake, KeyImport(Deaf(), tmp_path / "key.json", 0.01))
+    items = {item.name: item for item in (await bridge.prepare()).items}
+    assert (items["signing_key"].outcome, items["signing_key"].changed) == (
+        Outcome.INCONCLUSIVE,
+        True,
+    )
+    assert items["tokens"].outcome is Outcome.FAILED
 
 
 def test_section_when_both_sides_are_one_server_is_refused() -> None:

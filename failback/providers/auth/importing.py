@@ -11,7 +11,7 @@ from failback.errors import ConfigurationError
 from failback.models.common import Outcome, Side
 from failback.models.system import Item
 from failback.providers.auth.side import AuthSide
-from failback.providers.auth.tokens import name_of, thumbprint
+from failback.providers.auth.tokens import mark, name_of, thumbprint
 from failback.providers.supabase.answers import SigningKey, SigningKeyStatus
 
 _ALGORITHMS = {"EC": "ES256", "RSA": "RS256", "OKP": "EdDSA"}
@@ -67,24 +67,28 @@ class KeyImport:
                 management API answers.
         """
         key = self._read()
-        mark = thumbprint(key)
-        if mark not in {thumbprint(each) for each in await sides[Side.TARGET].keys()}:
+        published = {thumbprint(each): each for each in await sides[Side.TARGET].keys()}
+        twin = published.get(thumbprint(key))
+        if twin is None:
             return Item(
                 name=_NAME,
                 outcome=Outcome.FAILED,
                 detail=f"{self._file} is no key that the target publishes: it would prove nothing",
             )
+        if "kid" in twin:
+            # Tokens name their key so, whatever the file calls it.
+            key["kid"] = twin["kid"]
         there = [
             each
             for each in await self._store.signing_keys()
             if each.public_jwk is not None
-            and thumbprint(each.public_jwk) == mark
+            and mark(each.public_jwk) == mark(key)
             and each.status is not SigningKeyStatus.REVOKED
         ]
         if not there:
             await self._store.create_signing_key(_ALGORITHMS[str(key["kty"])], key)
         deadline = time.monotonic() + self._wait
-        while mark not in {thumbprint(each) for each in await sides[Side.SOURCE].keys()}:
+        while mark(key) not in {mark(each) for each in await sides[Side.SOURCE].keys()}:
             if time.monotonic() > deadline:
                 return Item(
                     name=_NAME,

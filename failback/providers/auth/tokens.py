@@ -39,8 +39,8 @@ async def judge(sides: Mapping[Side, AuthSide], secrets: Secrets, jwt_secret: st
         UnreachableError: a side does not answer.
     """
     published = await sides[Side.TARGET].keys()
-    trusted = {thumbprint(key) for key in await sides[Side.SOURCE].keys()}
-    missing = tuple(name_of(key) for key in published if thumbprint(key) not in trusted)
+    trusted = {mark(key) for key in await sides[Side.SOURCE].keys()}
+    missing = tuple(name_of(key) for key in published if mark(key) not in trusted)
     if missing:
         return Trust(
             False,
@@ -116,6 +116,11 @@ def thumbprint(key: Mapping[str, Any]) -> str:
     members["kty"] = str(key.get("kty", ""))
     text = json.dumps(members, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def mark(key: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells a key: a token names its key by the id, so that the same under another is none."""
+    return str(key.get("kid", "")), thumbprint(key)
 
 
 def name_of(key: Mapping[str, Any]) -> str:
