@@ -209,7 +209,10 @@ class Supervisor:
 
     def _inflict(self, fault: Fault, *, on: bool) -> None:
         if fault.is_of_functions:
-            self._estate.runtime(fault.side).inflict(fault.name, on=on)
+            runtime = self._estate.runtime(fault.side)
+            # It may have died a moment ago, and remembers its faults.
+            runtime.start()
+            runtime.inflict(fault.name, on=on)
             return
         inflict(self._estate.products[fault.side].url, fault, on=on)
 
