@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.archive import ArchiveActivities
 from activities.audit import AuditActivities
 from activities.backups import BackupActivities
 from activities.catch_up import CatchUpActivities
@@ -54,6 +55,7 @@ from failback.system_ports import (
     SystemValidation,
 )
 from workflows.alert_response import AlertResponse
+from workflows.archiving import Archiving
 from workflows.backup_proof import BackupProof
 from workflows.data_sync_rollback import DataSyncRollback
 from workflows.disaster_recovery import DisasterRecovery
@@ -81,6 +83,7 @@ WORKFLOWS: Sequence[type] = (
     PostMortem,
     ReverseSync,
     BackupProof,
+    Archiving,
 )
 """Every workflow type that a worker can run."""
 
@@ -154,6 +157,7 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
         *written,
         *shared,
         *_system_activities(ports.system),
+        *_archiving(ports.system.archive),
         *kept,
         audit.record,
         response.read_policy,
@@ -178,6 +182,11 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
         notifications.deliver,
         notifications.notify,
     ]
+
+
+def _archiving(archive: ChangeArchive | None) -> list[Callable[..., Any]]:
+    """What the continuous archiving calls; nothing where the estate has no archive."""
+    return [] if archive is None else [ArchiveActivities(archive).keep_archived]
 
 
 def _system_activities(ports: SystemPorts) -> list[Callable[..., Any]]:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
@@ -24,6 +25,7 @@ from failback.errors import (
     SlotLostError,
     UnreachableError,
 )
+from failback.models.archive import ChainStart
 from failback.models.backups import BackupManifest
 from failback.models.common import Side
 from failback.models.recovery import ArchiveState, RestoreReport
@@ -32,6 +34,14 @@ from failback.reverse_sync import capture, wal_limit
 from failback.reverse_sync.connections import Connection, Servers
 from failback.reverse_sync.pgoutput import lsn_number, lsn_text
 from failback.reverse_sync.pulse import Pulse
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What can stop a round: whoever is told of it, by way of the sessions at work."""
+
+    pulse: Pulse
+    sessions: list[Connection]
 
 
 class EstateArchive:
@@ -80,12 +90,14 @@ class EstateArchive:
             NotArmedError: nothing is armed.
             SlotBusyError: another failback is at it.
         """
-        with self._alone() as session:
+        sessions: list[Connection] = []
+        with Pulse(progress, lambda: _cancel(sessions)) as pulse, self._alone() as session:
+            sessions.append(session)
             try:
                 head = self._found()
                 if head is None:
                     raise NotArmedError("Nothing is archived.", "Run `failback arm` first.")
-                return self._archived(session, head, progress)
+                return self._archived(session, head, _Work(pulse, sessions))
             finally:
                 # Whatever stands in the archive's way must not fill the target's disk.
                 if not session.closed:
@@ -99,36 +111,41 @@ class EstateArchive:
         newest = contents[max(contents)]
         chain = self._shelf.chain(newest.id)
         head = head_at(self._shelf, chain, max(newest.ranges, key=_end, default=None))
-        said = [self._looked(head)]
-        if chain.reason:
-            said.append(
-                f"There is a gap before {chain.begins} ({chain.begun_at:%F %T} UTC): "
-                f"{chain.reason.rstrip('.')}. Backups from before it cannot be followed beyond it."
-            )
+        said = [self._looked(head), _gap(chain)]
         first = min((each.start for each in newest.ranges), default=lsn_number(chain.begins))
         hole = path_from(first, newest.ranges)
         if hole.resumes is not None:
             said.append(
                 f"Segments are missing between {lsn_text(hole.end)} and {lsn_text(hole.resumes)}."
             )
-        state = _summed(newest.ranges, first, head.end, head.at, _joined(said))
+        state = _summed(newest.ranges, head, first, head.at, _joined(said))
         return state if not backup else self._beyond(backup, state, contents)
 
     def replay(
         self, backup: str, dsn: str, after: str = "", progress: Progress | None = None
     ) -> RestoreReport:
         """See `ChangeArchive.replay`."""
-        manifest = self._backup(backup)
-        way = find(manifest, self._shelf, self._shelf.contents())
-        return replay(
-            self._shelf,
-            way,
-            backup,
-            Servers(dsn, dsn, self._settings.connect_timeout_seconds),
-            after=after,
-            headroom=self._settings.sequence_headroom,
-            tell=progress or _nobody,
-        )
+        sessions: list[Connection] = []
+        with Pulse(progress, lambda: _cancel(sessions)) as pulse:
+
+            def tell(text: str) -> None:
+                pulse.text = text
+                pulse()
+                if progress is not None:
+                    progress(text)
+
+            manifest = self._backup(backup)
+            way = find(manifest, self._shelf, self._shelf.contents())
+            return replay(
+                self._shelf,
+                way,
+                backup,
+                Servers(dsn, dsn, self._settings.connect_timeout_seconds),
+                after=after,
+                headroom=self._settings.sequence_headroom,
+                tell=tell,
+                opened=sessions.append,
+            )
 
     def prune(self, keep_from: str) -> int:
         """See `ChangeArchive.prune`. Nothing goes that is newer than the backup."""
@@ -191,31 +208,25 @@ class EstateArchive:
             self._head = head_at(self._shelf, self._shelf.chain(newest.id), last)
         return self._head
 
-    def _archived(self, session: Connection, head: Head, progress: Progress | None) -> ArchiveState:
+    def _archived(self, session: Connection, head: Head, work: _Work) -> ArchiveState:
         """Store what is new; begin anew where changes may be missing."""
         if self._shelf.following(head.chain.id, head.end):
             head = self._refreshed() or head
         try:
-            return self._taken(self._round(session, head, progress))
+            return self._taken(self._round(session, head, work))
         except SlotLostError as error:
             # Another process may have gone on with the chain, or have begun another one.
             fresh = self._refreshed() or head
             if (fresh.chain.id, fresh.end) != (head.chain.id, head.end):
                 with suppress(SlotLostError):
-                    return self._taken(self._round(session, fresh, progress))
+                    return self._taken(self._round(session, fresh, work))
             begun = self._begun(session, self._why(session, error))
             return self._state(begun, begun.at)
 
-    def _round(self, session: Connection, head: Head, progress: Progress | None) -> Round:
+    def _round(self, session: Connection, head: Head, work: _Work) -> Round:
         with closing(self._settings.connect()) as reader:
-
-            def cancel() -> None:
-                for each in (reader, session):
-                    with suppress(psycopg.Error):
-                        each.cancel_safe()
-
-            with Pulse(progress, cancel) as pulse:
-                return Taker(self._settings, self._shelf, session, pulse).round(head, reader)
+            work.sessions.append(reader)
+            return Taker(self._settings, self._shelf, session, work.pulse).round(head, reader)
 
     def _refreshed(self) -> Head | None:
         self._head = None
@@ -262,10 +273,7 @@ class EstateArchive:
 
     def _state(self, head: Head, seen_at: datetime, detail: str = "") -> ArchiveState:
         first = min((each.start for each in self._ranges), default=lsn_number(head.chain.begins))
-        gap = ""
-        if head.chain.reason:
-            gap = f"The chain began at {head.chain.begins} after a gap: {head.chain.reason}"
-        return _summed(self._ranges, first, head.end, seen_at, _joined([gap, detail]))
+        return _summed(self._ranges, head, first, seen_at, _joined([_gap(head.chain), detail]))
 
     def _beyond(
         self, backup: str, state: ArchiveState, contents: dict[str, Contents]
@@ -298,14 +306,25 @@ def _needless(found: Contents, position: int) -> list[Range]:
     ]
 
 
-def _summed(ranges: list[Range], first: int, end: int, at: datetime, detail: str) -> ArchiveState:
+def _summed(ranges: list[Range], head: Head, first: int, at: datetime, detail: str) -> ArchiveState:
     return ArchiveState(
         segments=len(ranges),
         keys=sum(each.keys for each in ranges),
         first_position=lsn_text(first),
-        last_position=lsn_text(end),
+        last_position=lsn_text(head.end),
         last_commit_at=at,
+        gap=_gap(head.chain),
         detail=detail,
+    )
+
+
+def _gap(chain: ChainStart) -> str:
+    """What is missing before a chain; empty where nothing is."""
+    if not chain.reason:
+        return ""
+    return (
+        f"There is a gap before {chain.begins} ({chain.begun_at:%F %T} UTC): "
+        f"{chain.reason.rstrip('.')}. A backup from before it cannot be followed beyond it."
     )
 
 
@@ -317,5 +336,8 @@ def _end(place: Range) -> int:
     return place.end
 
 
-def _nobody(_: str) -> None:
-    """Told where nobody listens."""
+def _cancel(sessions: list[Connection]) -> None:
+    """End the statements at work, from another thread."""
+    for session in tuple(sessions):
+        with suppress(psycopg.Error):
+            session.cancel_safe()

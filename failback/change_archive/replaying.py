@@ -9,7 +9,7 @@ changed up to it. See docs/decisions/0022.
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -44,6 +44,7 @@ def replay(
     after: str,
     headroom: int,
     tell: Progress,
+    opened: Callable[[Connection], None],
 ) -> RestoreReport:
     """Replay the way from a backup into a database that was restored from it.
 
@@ -55,6 +56,7 @@ def replay(
         after: how far somebody says that it got; the database itself knows better.
         headroom: steps that sequences are set beyond the archive's.
         tell: told of long work; may raise to stop it.
+        opened: told of the session on the restored database.
 
     Raises:
         ArchiveError: the subclass says what does not hold.
@@ -69,6 +71,7 @@ def replay(
         backup=backup,
     )
     with servers.explaining(Side.SOURCE), _session(servers) as session:
+        opened(session)
         restored = RestoredDatabase(session, backup, way.chain.id)
         restored.prepare(tables_of(planned))
         start = restored.begin(way.position)

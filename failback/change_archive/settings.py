@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from failback.models.common import Side
 from failback.reverse_sync.connections import Connection, Servers
+from failback.reverse_sync.settings import archive_name
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ArchiveSettings:
     @property
     def slot(self) -> str:
         """Name of the slot and of the publication on the target."""
-        return slot_name(self.estate)
+        return archive_name(self.estate)
 
     @property
     def servers(self) -> Servers:
@@ -36,8 +37,3 @@ class ArchiveSettings:
     def connect(self) -> Connection:
         """A session on the target, outside of a transaction."""
         return self.servers.connect(Side.TARGET, autocommit=True)
-
-
-def slot_name(estate: str) -> str:
-    """Name of the slot and of the publication of an estate's archive."""
-    return f"failback_archive_{estate.replace('-', '_')}"

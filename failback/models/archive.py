@@ -128,7 +128,7 @@ class KeepArchivedReport(Payload):
     """Why the last round failed, where it did."""
     cure: str = ""
     gap: str = ""
-    """Why a new chain was begun during the stretch; empty where none was."""
+    """What is missing before the newest chain, as `ArchiveState.gap` has it."""
 
 
 class PruneArchiveReport(Payload):
@@ -136,3 +136,18 @@ class PruneArchiveReport(Payload):
 
     keep_from: str
     deleted: int
+
+
+class ArchivingRequest(Payload):
+    """Starts the archiving of an estate's changes, or carries it over a continue-as-new."""
+
+    estate: str
+    interval_seconds: float = 10.0
+    alert_seconds: float = 60.0
+    rounds: int = 0
+    problem: str = ""
+    """Why changes are not archived now, where people were told of it."""
+    problem_at: datetime | None = None
+    gap: str | None = None
+    """The gap that is known already; None before the first round."""
+    last_position: str = ""

@@ -42,6 +42,8 @@ class MessageKind(StrEnum):
     """Rejected, not approved in time, or cancelled: nothing has moved."""
     POST_MORTEM_DUE = "POST_MORTEM_DUE"
     POST_MORTEM_COMPLETED = "POST_MORTEM_COMPLETED"
+    ARCHIVE_BEHIND = "ARCHIVE_BEHIND"
+    """Changes are not archived, or some are missing from the archive."""
     BACKUP_FAILED = "BACKUP_FAILED"
     """A scheduled backup was not taken, or does not hold."""
     TEST = "TEST"

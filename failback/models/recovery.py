@@ -74,6 +74,9 @@ class ArchiveState(Payload):
     """When the archive last held everything that the target had committed."""
     joins_backup: bool = False
     """Whether it reaches back to the backup without a gap."""
+    gap: str = ""
+    """Where the newest run of segments begins, and why the one before it broke off; empty where
+    none did."""
     detail: str = ""
 
 

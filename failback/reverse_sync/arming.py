@@ -101,12 +101,16 @@ def remove(settings: SyncSettings, sides: Mapping[Side, Connection]) -> tuple[st
     The slots go first: an orphaned slot fills the disk of the side that is left.
     """
     removed = []
+    # What archives changes goes as well: it needs the replica identities that are given back.
+    owned = (settings.object_name, settings.archive_name)
     for side, connection in sides.items():
-        if slots.drop(connection, settings.object_name):
-            removed.append(f"{side.value}: slot {settings.object_name}")
+        removed += [f"{side.value}: slot {name}" for name in owned if slots.drop(connection, name)]
     for side, connection in sides.items():
-        if publication.unpublish(connection, settings.object_name):
-            removed.append(f"{side.value}: publication {settings.object_name}")
+        removed += [
+            f"{side.value}: publication {name}"
+            for name in owned
+            if publication.unpublish(connection, name)
+        ]
         removed += [f"{side.value}: fence on {name}" for name in fence.remove(connection, ())]
         removed += [
             f"{side.value}: changelog of {name}" for name in changelog_triggers.remove(connection)

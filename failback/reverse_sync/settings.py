@@ -30,6 +30,8 @@ class SyncSettings:
     rules: tuple[BusinessRule, ...] = ()
     direction: Direction = field(default_factory=Direction)
     connect_timeout_seconds: float = 5.0
+    archived: bool = False
+    """Whether the target's changes are archived as well, by a slot of their own."""
     recheck_seconds: float = 5.0
     """So long a verification looks again at rows that differ while a side takes writes."""
 
@@ -50,6 +52,7 @@ class SyncSettings:
             source_writer_roles=estate.source.writer_roles,
             target_writer_roles=estate.target.writer_roles,
             rules=estate.business_rules,
+            archived=estate.archive is not None,
             connect_timeout_seconds=max(
                 estate.source.connect_timeout_seconds, estate.target.connect_timeout_seconds
             ),
@@ -65,6 +68,21 @@ class SyncSettings:
         """Name of the slot and the publication on either side."""
         return f"failback_{self.estate.replace('-', '_')}"
 
+    @property
+    def archive_name(self) -> str:
+        """Name of the change archive's slot and publication on the target."""
+        return archive_name(self.estate)
+
+    @property
+    def other_slots(self) -> tuple[str, ...]:
+        """Slots of failback's that are in use besides the stream's."""
+        return (self.archive_name,) if self.archived else ()
+
     def writer_roles(self, side: Side) -> tuple[str, ...]:
         """Roles that the product writes as on one side."""
         return self.source_writer_roles if side is Side.SOURCE else self.target_writer_roles
+
+
+def archive_name(estate: str) -> str:
+    """Name of the slot and of the publication of an estate's change archive."""
+    return f"failback_archive_{estate.replace('-', '_')}"

@@ -40,7 +40,7 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
     try:
         held = position.read(receiver, direction)
     except NotArmedError:
-        problems = _orphans(sessions, None)
+        problems = _orphans(settings, sessions, None)
         return SyncStatus(
             armed=False,
             problems=tuple(problems),
@@ -63,7 +63,7 @@ def read(settings: SyncSettings, sessions: Mapping[Side, Connection]) -> SyncSta
         for name, why in sorted(held.unproven.items())
         if name not in held.stopped
     ]
-    problems += _orphans(sessions, held)
+    problems += _orphans(settings, sessions, held)
     found = capture_status.read(settings, sessions, held)
     problems += found.problems
     warnings += found.warnings
@@ -182,7 +182,7 @@ def _unguarded(
 
 
 def _orphans(
-    sessions: Mapping[Side, Connection], held: StreamPosition | None
+    settings: SyncSettings, sessions: Mapping[Side, Connection], held: StreamPosition | None
 ) -> list[TableProblem]:
     """Slots of ours that nobody advances: each fills its side's disk."""
     return [
@@ -194,5 +194,5 @@ def _orphans(
             cure=f"On the {side.value} run {orphan.cure}",
         )
         for side, session in sessions.items()
-        for orphan in wal_limit.orphans(session, held)
+        for orphan in wal_limit.orphans(session, held, settings.other_slots)
     ]

@@ -4,6 +4,7 @@ Changes when a limit is kept in another way. The sender serves customers: its di
 way back, where the estate says so.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from failback.reverse_sync import changelog, slots
@@ -107,25 +108,32 @@ def forget(connection: Connection, slot: str) -> None:
     connection.execute("DELETE FROM failback.given_up WHERE slot = %s", [slot])
 
 
-def orphans(connection: Connection, ours: StreamPosition | None) -> tuple[Orphan, ...]:
+def orphans(
+    connection: Connection, ours: StreamPosition | None, others: Iterable[str] = ()
+) -> tuple[Orphan, ...]:
     """Slots of failback's on this side that no stream of this database stands behind.
 
     Args:
         connection: any session there.
         ours: the estate's stream, whose slots are none; None where nothing is armed.
+        others: slots that are in use besides.
     """
-    return _without(connection, [] if ours is None else [ours.slot, ours.receiver_slot])
+    stream = [] if ours is None else [ours.slot, ours.receiver_slot]
+    return _without(connection, [*stream, *others])
 
 
-def orphans_alone(connection: Connection, name: str) -> tuple[Orphan, ...]:
+def orphans_alone(
+    connection: Connection, name: str, others: Iterable[str] = ()
+) -> tuple[Orphan, ...]:
     """The same, seen from this side alone: where nothing was armed, every slot of ours is one.
 
     Args:
         connection: any session there.
         name: of the estate's own slot.
+        others: slots that are in use besides.
     """
     row = connection.execute("SELECT to_regclass('failback.estate') IS NOT NULL").fetchone()
-    return _without(connection, [name] if row is not None and row[0] else [])
+    return _without(connection, [*([name] if row is not None and row[0] else []), *others])
 
 
 def _without(connection: Connection, expected: list[str]) -> tuple[Orphan, ...]:

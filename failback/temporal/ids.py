@@ -14,6 +14,11 @@ def reverse_sync_workflow(estate: str) -> str:
     return f"reverse-sync/{estate}"
 
 
+def archiving_workflow(estate: str) -> str:
+    """The workflow id of an estate's change archive."""
+    return f"archive/{estate}"
+
+
 def notification_workflow(estate: str, key: str) -> str:
     """The workflow id under which one message is delivered, once."""
     return f"notify/{estate}/{key}"

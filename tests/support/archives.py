@@ -12,7 +12,7 @@ from psycopg import sql
 
 from failback.backup_ports import StoredObject
 from failback.change_archive import EstateArchive
-from failback.change_archive.settings import ArchiveSettings, slot_name
+from failback.change_archive.settings import ArchiveSettings
 from failback.change_archive.shelf import ArchiveShelf, Document
 from failback.lab.databases import FAILBACK_ROLES
 from failback.models.archive import ChainStart, SegmentManifest
@@ -115,7 +115,7 @@ class ArchivedEstate:
     @property
     def slot(self) -> str:
         """Name of the archive's slot and publication."""
-        return slot_name(self.pair.settings.estate)
+        return self.pair.settings.archive_name
 
     @property
     def objects(self) -> list[str]:

@@ -86,7 +86,8 @@ def _examine_role(part: Part, connection: Connection, side: Side) -> None:
 
 
 def _examine_slots(part: Part, connection: Connection, estate: Estate) -> None:
-    orphans = wal_limit.orphans_alone(connection, SyncSettings.of(estate).object_name)
+    settings = SyncSettings.of(estate)
+    orphans = wal_limit.orphans_alone(connection, settings.object_name, settings.other_slots)
     part.say(
         "no forgotten slot keeps the log",
         not orphans,

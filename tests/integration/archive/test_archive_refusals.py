@@ -244,6 +244,19 @@ def test_disarm_when_the_archive_is_armed_then_nothing_is_left_and_arming_begins
     assert len({key.split("/")[2] for key in estate.objects}) == 2
 
 
+def test_disarm_of_the_estate_when_it_is_archived_then_that_goes_as_well(
+    estate: ArchivedEstate,
+) -> None:
+    engine = estate.pair.engine(archived=True)
+    assert not [each for each in engine.status().problems if estate.slot in each.problem]
+    forgotten = estate.pair.engine().status().problems
+    assert [each for each in forgotten if f"slot {estate.slot} without" in each.problem]
+    removed = engine.disarm("a test").removed
+    assert {f"target: slot {estate.slot}", f"target: publication {estate.slot}"} <= set(removed)
+    with pytest.raises(NotArmedError):
+        estate.archive().archive_once()
+
+
 def test_archive_when_nothing_is_armed_then_it_says_what_to_run(estate: ArchivedEstate) -> None:
     estate.archive().disarm()
     estate.pair.engine().disarm("a test")
