@@ -11,7 +11,7 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from failback.errors import NotArmedError, SlotBusyError, SlotLostError
+from failback.errors import NotArmedError, SchemaDriftError, SlotBusyError, SlotLostError
 from failback.reverse_sync import sharing
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.direction import Direction
@@ -74,11 +74,18 @@ def read(connection: Connection, direction: Direction) -> StreamPosition:
 
     Raises:
         NotArmedError: there is none.
+        SchemaDriftError: an earlier version armed it, and kept less.
     """
     try:
         row = connection.execute(statement("position_read"), {"stream": direction.name}).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         row = None
+    except psycopg.errors.UndefinedColumn as error:
+        raise SchemaDriftError(
+            f"An earlier version of failback armed the {direction.receiver.value}, and keeps less "
+            "there than this one needs.",
+            "Run `failback arm` once with this version; nothing is lost, and the position stays.",
+        ) from error
     if row is None:
         raise NotArmedError(
             f"Nothing is armed: the {direction.receiver.value} holds no position of the stream "

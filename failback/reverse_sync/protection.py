@@ -4,7 +4,7 @@ Changes when one of these is made of other steps.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -22,6 +22,7 @@ from failback.reverse_sync.control import Control
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.settings import SyncSettings
+from failback.reverse_sync.statements import statement
 
 
 def arm(
@@ -34,6 +35,7 @@ def arm(
     direction = settings.direction
     with alone(settings) as sessions:
         sender, receiver = sessions[direction.sender], sessions[direction.receiver]
+        _complete(sessions.values())
         plan = preflight.examine(settings, sender, receiver, capture)
         installed = arming.install(settings, plan, sender, receiver)
         turning.finish(settings, sessions)
@@ -123,6 +125,14 @@ def alone(settings: SyncSettings) -> Iterator[dict[Side, Connection]]:
             position.take_arming(session)
         with servers.explaining(settings.direction.sender):
             yield sessions
+
+
+def _complete(sessions: Iterable[Connection]) -> None:
+    """Add what an earlier version did not keep yet, where one has armed: it is read next."""
+    for session in sessions:
+        row = session.execute("SELECT to_regclass('failback.stream') IS NOT NULL").fetchone()
+        if row is not None and row[0]:
+            session.execute(statement("schema"))
 
 
 def _worst(*outcomes: Outcome) -> Outcome:

@@ -5,9 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from failback.errors import (
-    SafetyRuleError,
-)
+from failback.errors import SafetyRuleError, SchemaDriftError
 from failback.models.common import Outcome, Side
 from failback.reverse_sync import arming, slots
 from failback.reverse_sync.engine import ReverseSync
@@ -194,3 +192,39 @@ def test_sequences_when_both_sides_have_given_out_values_then_the_source_is_beyo
         "SELECT nextval('note_id_seq'), nextval('down'), nextval('unused'), nextval('preset')",
     ) == [(141, -212, 7001, 600)]
     assert pair.rows(Side.SOURCE, "SELECT last_value FROM small") == [(50,)]
+
+
+def test_arm_when_an_earlier_version_armed_then_it_goes_on_from_that_position(
+    pair: Any, armed: Armed
+) -> None:
+    engine = armed(NOTE)
+    engine.drain(30)
+    engine.close()
+    for side in Side:
+        with pair.admin(side) as admin:
+            admin.execute(
+                "ALTER TABLE failback.stream"
+                " DROP capture, DROP receiver_capture, DROP timeline, DROP applied,"
+                " DROP acknowledged, DROP lost, DROP proved_fenced, DROP proved_raising"
+            )
+            admin.execute(
+                "ALTER TABLE failback.stream_table"
+                " DROP unproven, DROP stopped, DROP cure, DROP uncaptured"
+            )
+            admin.execute("DROP SEQUENCE failback.raisings, failback.witness")
+    with pair.target() as target:
+        target.execute("INSERT INTO note (body) VALUES ('between')")
+    with pytest.raises(SchemaDriftError, match="earlier version") as refused:
+        pair.engine().run_batch()
+    assert "failback arm" in refused.value.cure
+    # Neither may the fence of a version that does not count be in a later one's way.
+    assert engine.raise_fence(Side.TARGET, 1.0).outcome is Outcome.SUCCEEDED
+    with pair.admin(Side.TARGET) as admin:
+        admin.execute("SELECT setval('failback.fence', 1)")
+
+    report = engine.arm()
+    assert report.outcome is Outcome.SUCCEEDED
+    assert not any("compared" in warning for warning in report.warnings)
+    assert engine.raise_fence(Side.TARGET, 1.0).outcome is Outcome.SUCCEEDED
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    pair.assert_equal()
