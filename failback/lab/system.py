@@ -98,6 +98,7 @@ class SystemParts:
         return {
             "supabase": self.management.section(),
             "functions": functions_section(self.runtimes, self._spec.secrets["service_key"]),
+            "auth": self._auth_section(),
             "recovery": standby.section(self.standby, self._spec),
             # The rows of stored objects travel with the rows; their bytes with the storage sync.
             "data": {"tables": {"include": ["public.*", "auth.*", "storage.*"]}},
