@@ -149,7 +149,7 @@ class S3Endpoint:
             objects = page.get(LISTED)
             if objects is None:
                 objects = [entry_of(item) for item in page.get("Contents", ())]
-            yield ObjectPage.model_construct(
+            yield ObjectPage(
                 objects=tuple(objects), at=parsedate_to_datetime(date) if date else None
             )
             if not page.get(NEXT_TOKEN):

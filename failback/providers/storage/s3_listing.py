@@ -1,4 +1,4 @@
-"""Reads a page of a listing in a twentieth of the time that botocore takes.
+"""Reads a page of a listing in a fifth of the time that botocore takes.
 
 A listing of a million objects is a thousand pages of XML. botocore's parser walks its model for
 every element of them, which takes longer than most servers take to answer; a sync that waits
@@ -78,8 +78,7 @@ class _Page:
         key, modified = found["Key"], datetime.fromisoformat(found["LastModified"])
         if modified.tzinfo is None:
             raise ValueError("a time without its zone")
-        # Validated by hand, because a model's own validation is half of the time that is left.
-        return ObjectEntry.model_construct(
+        return ObjectEntry(
             key=unquote_plus(key) if self._encoded else key,
             size=int(found["Size"]),
             etag=found.get("ETag", "").strip('"'),
