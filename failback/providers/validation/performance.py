@@ -153,10 +153,12 @@ class Performance:
                     session.execute(sql.SQL(text), binary=True).fetchall()
                     if number >= _UNCOUNTED:
                         times.append((time.perf_counter() - began) * 1000)
-        except psycopg.ProgrammingError as error:
-            return Measured(name, problem=error.diag.message_primary or type(error).__name__)
         except psycopg.errors.QueryCanceled:
             return Measured(name, problem=f"did not end within {self._seconds:g} s")
+        except psycopg.Error as error:
+            if session.closed:
+                raise
+            return Measured(name, problem=error.diag.message_primary or type(error).__name__)
         return _measured(name, text, times)
 
 
