@@ -7,9 +7,9 @@ from typing import Any
 from failback.lab import standby
 from failback.lab.objects import BUCKETS, ObjectServer
 from failback.lab.parts import Part
-from failback.lab.platform import ManagementServer
 from failback.lab.product.environment import JWT_KEYS, REUSE_SECONDS
 from failback.lab.product.s3 import S3Access
+from failback.lab.project import ManagementServer
 from failback.lab.runtimes import (
     functions_environment,
     functions_facts,
