@@ -63,6 +63,10 @@ def sync(
             "--accept-deletes", metavar="NAME", help="Who wants a large number of deletes."
         ),
     ] = "",
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="One pass, while the target goes on being written to."),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -70,7 +74,10 @@ def sync(
     session = opened(ctx, config, as_json)
     with closing(_engine(session)) as engine:
         found = engine.sync(
-            _progress(session), target_wins=target_wins, deletes_accepted_by=accept_deletes
+            _progress(session),
+            target_wins=target_wins,
+            deletes_accepted_by=accept_deletes,
+            settle=not once,
         )
     session.output.show(found, lambda console: _write_sync(console, found))
     return of_outcome(found.outcome)
@@ -82,13 +89,20 @@ def verify(
     read_all: Annotated[
         bool, typer.Option("--read-all", help="Trust no ETag: read every byte of both sides.")
     ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Do not look again at what both listings show to be as it was when last equal.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Compare both sides object by object. Exits 1 where they differ."""
     session = opened(ctx, config, as_json)
     with closing(_engine(session)) as engine:
-        found = engine.verify(_progress(session), read_all=read_all)
+        found = engine.verify(_progress(session), read_all=read_all, quick=quick)
     session.output.show(found, lambda console: _write_verify(console, found))
     return of_outcome(found.outcome)
 
@@ -166,8 +180,11 @@ def _write_verify(console: Console, found: StorageVerifyReport) -> None:
             f" {one.extra:,} extra, {one.different:,} different, {one.unexplained:,} unexplained,"
             f" {one.changed:,} changed meanwhile, {one.own:,} the source's own",
         )
-        fact(console, "source", one.source_digest)
-        fact(console, "target", one.target_digest)
+        if one.by_listing:
+            fact(console, "", f"{one.by_listing:,} of them as listed when they were last equal")
+        if one.source_digest:
+            fact(console, "source", one.source_digest)
+            fact(console, "target", one.target_digest)
     for difference in found.differences:
         _write_key(
             console,

@@ -128,7 +128,11 @@ def test_storage_when_synced_by_the_command_line_then_both_sides_are_equal(
     bucket = verified["buckets"][0]
     assert bucket["source_digest"] == bucket["target_digest"]
     assert pair.contents(Side.SOURCE) == pair.contents(Side.TARGET)
-    assert failback("sync")[1]["buckets"][0]["copied"] == 0
+    once = failback("sync", "--once")[1]["buckets"][0]
+    assert (once["copied"], once["passes"]) == (0, 1)
+    code, quick = failback("verify", "--quick")
+    assert (code, quick["differences"]) == (0, [])
+    assert quick["buckets"][0]["objects"] == bucket["objects"]
 
 
 def test_storage_when_many_small_objects_change_while_it_syncs_then_both_sides_end_equal(
