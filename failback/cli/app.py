@@ -87,6 +87,10 @@ class _Rules(_LazyGroup):
     module = "failback.cli.rules"
 
 
+class _Archive(_LazyGroup):
+    module = "failback.cli.archive"
+
+
 class _Storage(_LazyGroup):
     module = "failback.cli.storage"
 
@@ -153,6 +157,7 @@ def _add(name: str, group: type[TyperGroup], text: str) -> None:
 
 _add("sync", _Sync, "Look at the reverse sync, drive it by hand, compare both sides.")
 _add("rollback", _Rollback, "Start, approve, watch and report rollbacks.")
+_add("archive", _Archive, "Changes kept beside the backups: look, archive now, let old ones go.")
 _add("recovery", _Recovery, "Lead a disaster recovery: where it stands, answers at its gates.")
 _add("fence", _Fence, "Who may write: look, raise, lift, by hand.")
 _add("certificate", _Certificate, "Make keys; check and show certificates of rollbacks.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from failback.cli.archiving import ArchiveArmed, arm_archive
 from failback.cli.exits import ENDED, of_outcome
 from failback.cli.output import ExitCode
 from failback.cli.session import Session
@@ -32,6 +33,8 @@ class ArmFacts(ArmReport):
     continuous_detail: str = ""
     storage: StorageArmed | None = None
     """None where the estate names no buckets."""
+    archive: ArchiveArmed | None = None
+    """None where the estate has no change archive."""
 
 
 class ReprotectFacts(ReprotectReport):
@@ -63,10 +66,13 @@ def arm_estate(session: Session, capture: str | None, *, continuous: bool) -> in
         continuous=running,
         continuous_detail=detail,
         storage=arm_storage(session),
+        archive=arm_archive(session, continuous=continuous),
     )
     session.output.show(facts, lambda console: _write_armed(console, facts))
     code = _code(session, facts.outcome, "arm", lacking=continuous and not running)
     if facts.storage is not None and not facts.storage.known:
+        return code or ExitCode.WAITING
+    if facts.archive is not None and not facts.archive.armed:
         return code or ExitCode.WAITING
     return code
 
@@ -141,7 +147,10 @@ async def _start_reverse_sync(session: Session) -> None:
 
 async def _stop_reverse_sync(session: Session) -> None:
     """Stop the continuous sync, unless a rollback needs what would be removed next."""
-    await (await _none_running(session, "what disarming would remove")).stop_reverse_sync()
+    rollbacks = await _none_running(session, "what disarming would remove")
+    await rollbacks.stop_reverse_sync()
+    if session.estate.archive is not None:
+        await rollbacks.stop_archiving()
 
 
 async def _none_running(session: Session, needed: str) -> "Rollbacks":
@@ -174,6 +183,8 @@ def _write_armed(console: Console, facts: ArmFacts) -> None:
     fact(console, "sync", f"{kept}: {facts.continuous_detail}".rstrip(": "))
     if facts.storage is not None:
         fact(console, "objects", facts.storage.detail, "" if facts.storage.known else "yellow")
+    if facts.archive is not None:
+        fact(console, "archive", facts.archive.detail, "" if facts.archive.armed else "yellow")
     for problem in facts.problems:
         fact(console, "not armed", f"{problem.table} {problem.problem}. {problem.cure}.", "red")
     for warning in facts.warnings:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from failback.config import Estate
     from failback.models.common import Level
     from failback.ports import AuditLog, ReverseSyncEngine
+    from failback.recovery_ports import ChangeArchive
     from failback.telemetry import Telemetry
     from failback.temporal.post_mortems import PostMortems
     from failback.temporal.recoveries import Recoveries
@@ -84,6 +85,13 @@ class Session:
         from failback.providers.backup import open_backups  # noqa: PLC0415 - boto3 takes 0.3 s
 
         return open_backups(estate, self.config)
+
+    def archive(self) -> "ChangeArchive | None":
+        """The change archive of this estate; None where it has none. The caller closes it."""
+        estate = self.estate
+        from failback.change_archive.opening import open_archive  # noqa: PLC0415 - boto3 is slow
+
+        return open_archive(estate)
 
     async def rollbacks(self) -> "Rollbacks":
         """The rollbacks of this estate; raises UnreachableError without Temporal."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import (
     Client,
@@ -307,14 +308,46 @@ class Rollbacks:
 
     async def start_reverse_sync(self) -> bool:
         """Start the continuous sync; False where it runs already."""
+        interval = self._estate.data.interval_seconds
+        return await self._start_continuous(
+            "ReverseSync",
+            ids.reverse_sync_workflow(self._estate.estate),
+            {"estate": self._estate.estate, "interval_seconds": interval},
+        )
+
+    async def stop_reverse_sync(self) -> bool:
+        """Cancel the continuous sync and wait for its end; False where none runs."""
+        return await self._stop_continuous(
+            ids.reverse_sync_workflow(self._estate.estate), "continuous sync"
+        )
+
+    async def start_archiving(self) -> bool:
+        """Start to archive changes; False where that runs already, or the estate has no archive."""
+        config = self._estate.archive
+        if config is None:
+            return False
+        return await self._start_continuous(
+            "Archiving",
+            ids.archiving_workflow(self._estate.estate),
+            {
+                "estate": self._estate.estate,
+                "interval_seconds": config.interval_seconds,
+                "alert_seconds": config.alert_seconds,
+            },
+        )
+
+    async def stop_archiving(self) -> bool:
+        """Cancel the archiving and wait for its end; False where none runs."""
+        return await self._stop_continuous(
+            ids.archiving_workflow(self._estate.estate), "archiving of changes"
+        )
+
+    async def _start_continuous(self, workflow: str, workflow_id: str, request: Any) -> bool:
         try:
             await self._client.start_workflow(
-                "ReverseSync",
-                {
-                    "estate": self._estate.estate,
-                    "interval_seconds": self._estate.data.interval_seconds,
-                },
-                id=ids.reverse_sync_workflow(self._estate.estate),
+                workflow,
+                request,
+                id=workflow_id,
                 task_queue=self._estate.temporal.task_queue,
                 task_timeout=TASK_SECONDS,
             )
@@ -322,21 +355,20 @@ class Rollbacks:
             return False
         return True
 
-    async def stop_reverse_sync(self) -> bool:
-        """Cancel the continuous sync and wait for its end; False where none runs."""
-        handle = self._client.get_workflow_handle(ids.reverse_sync_workflow(self._estate.estate))
+    async def _stop_continuous(self, workflow_id: str, name: str) -> bool:
+        handle = self._client.get_workflow_handle(workflow_id)
         try:
             await handle.cancel()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False
-            raise self._rpc(error, "The continuous sync does not answer") from error
+            raise self._rpc(error, f"The {name} does not answer") from error
         try:
             await asyncio.wait_for(handle.result(), _ANSWER_SECONDS.total_seconds())
         except WorkflowFailureError:
             return True
         except TimeoutError as error:
-            raise UnreachableError("The continuous sync did not stop.", _NO_WORKER) from error
+            raise UnreachableError(f"The {name} did not stop.", _NO_WORKER) from error
         return True
 
 

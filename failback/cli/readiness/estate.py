@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable
 
+from failback.cli.readiness.archive import examine_archive
 from failback.cli.readiness.auth import examine_auth
 from failback.cli.readiness.backups import examine_backups
 from failback.cli.readiness.capture import examine_capture
 from failback.cli.readiness.databases import examine_database
 from failback.cli.readiness.findings import CheckReport, Finding, Part
+from failback.cli.readiness.functions import examine_functions
 from failback.cli.readiness.metrics import examine_metrics
 from failback.cli.readiness.names import examine_names
 from failback.cli.readiness.people import examine_people
@@ -43,8 +45,10 @@ async def examine(estate: Estate) -> CheckReport:
             _bounded("service", examine_service(estate, ports.checks)),
             _bounded("metrics", examine_metrics(estate, ports.metrics)),
             _bounded("auth", examine_auth(estate)),
+            _bounded("functions", examine_functions(estate)),
             _bounded("storage", asyncio.to_thread(examine_storage, estate)),
             _bounded("backup", asyncio.to_thread(examine_backups, estate)),
+            _bounded("archive", asyncio.to_thread(examine_archive, estate)),
         )
     finally:
         await ports.aclose()
