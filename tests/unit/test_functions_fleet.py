@@ -10,6 +10,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from failback.cli.readiness.findings import Answer
+from failback.cli.readiness.functions import findings_of
 from failback.errors import MissingRightError, PlatformRefusedError, UnreachableError
 from failback.models.common import Outcome, Side
 from failback.models.system import Item
@@ -153,6 +155,21 @@ async def test_status_when_the_target_has_more_functions_then_notes_them() -> No
     sides.target.functions["new"] = DeployedFunction("new", enabled=True)
     report = await sides.fleet.status()
     assert report.note == "on the target and not under functions.deployed: new"
+
+
+async def test_check_then_each_function_is_a_question_and_none_is_called() -> None:
+    sides = Sides()
+    sides.transport = httpx.MockTransport(lambda _request: pytest.fail("a function was called"))
+    sides.target.functions["new"] = DeployedFunction("new", enabled=True)
+    found = await findings_of(sides.fleet)
+    assert [(one.question, one.answer) for one in found] == [
+        ("hello could go back", Answer.YES),
+        ("every function of the target is listed", Answer.UNKNOWN),
+    ]
+    del sides.source.functions["hello"]
+    refused = (await findings_of(sides.fleet))[0]
+    assert refused.answer is Answer.NO
+    assert "Deploy hello to a source" in refused.detail
 
 
 async def test_status_when_the_target_lacks_one_then_inconclusive() -> None:
