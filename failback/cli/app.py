@@ -99,6 +99,14 @@ class _Functions(_LazyGroup):
     module = "failback.cli.functions"
 
 
+class _Configuration(_LazyGroup):
+    module = "failback.cli.configuration"
+
+
+class _Pauses(_LazyGroup):
+    module = "failback.cli.pauses"
+
+
 class _Lab(_LazyGroup):
     module = "failback.cli.lab"
 
@@ -147,6 +155,7 @@ app.command()(commands.decide)
 app.command()(commands.arm)
 app.command()(commands.reprotect)
 app.command()(commands.disarm)
+app.command()(commands.validate)
 
 
 def _add(name: str, group: type[TyperGroup], text: str) -> None:
@@ -171,4 +180,6 @@ _add("notify", _Notify, "Try a channel; who was told of what, and whether in tim
 _add("post-mortem", _PostMortem, "What is to be learnt from a rollback, until somebody is done.")
 _add("storage", _Storage, "Stored objects: carry them back, compare both sides.")
 _add("functions", _Functions, "The product's functions: compare both sides, ask them.")
+_add("configuration", _Configuration, "Values that differ between the sides: look, switch.")
+_add("pauses", _Pauses, "What is paused: list it, resume it, or keep it so by decision.")
 _add("lab", _Lab, "The embedded estate: real servers, no Docker needed.")

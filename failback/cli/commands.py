@@ -150,3 +150,25 @@ def reprotect(
     return reprotect_estate(
         opened(ctx, config, as_json), accepted_by, plan=plan, continuous=continuous
     )
+
+
+def validate(
+    ctx: typer.Context,
+    record_baseline: Annotated[
+        bool,
+        typer.Option(
+            "--record-baseline",
+            help="Measure how fast the source is, while it is well, and keep that; check nothing.",
+        ),
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Look at the whole product: service, functions, sessions, objects, data, performance.
+
+    Of what it does only the test user of the critical journey is a write. Exits 1 where something
+    is wrong, 3 where something could not be looked at.
+    """
+    from failback.cli.validate import validate_product  # noqa: PLC0415 - keeps help quick
+
+    return validate_product(opened(ctx, config, as_json), record=record_baseline)

@@ -14,6 +14,11 @@ from failback.cli.readiness.metrics import examine_metrics
 from failback.cli.readiness.names import examine_names
 from failback.cli.readiness.people import examine_people
 from failback.cli.readiness.storage import examine_storage
+from failback.cli.readiness.system import (
+    examine_configuration,
+    examine_pauses,
+    examine_validation,
+)
 from failback.cli.readiness.temporal import examine_temporal
 from failback.cli.readiness.traffic import examine_balancer, examine_service
 from failback.config import Estate
@@ -49,6 +54,9 @@ async def examine(estate: Estate) -> CheckReport:
             _bounded("storage", asyncio.to_thread(examine_storage, estate)),
             _bounded("backup", asyncio.to_thread(examine_backups, estate)),
             _bounded("archive", asyncio.to_thread(examine_archive, estate)),
+            _bounded("configuration", examine_configuration(estate)),
+            _bounded("pauses", examine_pauses(estate)),
+            _bounded("validation", examine_validation(estate)),
         )
     finally:
         await ports.aclose()

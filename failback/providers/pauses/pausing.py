@@ -9,7 +9,7 @@ from failback.models.common import Outcome
 from failback.models.responses import AUTOMATION
 from failback.models.system import Item, ItemsReport
 from failback.providers.pauses.activity import Activity, Seen, Told
-from failback.providers.pauses.memory import Hold, PauseMemory
+from failback.providers.pauses.memory import Hold, PauseMemory, merged
 
 _Work = Callable[[], Awaitable[Seen]]
 
@@ -108,6 +108,23 @@ class EstatePauses:
             *(_timed(hold.activity, lambda hold=hold: self._looked_at(hold)) for hold in holds)
         )
         return _report(items)
+
+    async def ready(self) -> ItemsReport:
+        """Whether each activity could be paused, as far as a look at it tells. Stops nothing."""
+
+        async def looked(activity: Activity) -> Seen:
+            found = merged(await activity.look())
+            jobs = found.get("jobs")
+            told = f"{len(jobs)} jobs are active" if isinstance(jobs, list) else ""
+            return Seen(Outcome.SUCCEEDED, told, changed=False)
+
+        items = await asyncio.gather(
+            *(
+                _timed(name, lambda activity=activity: looked(activity))
+                for name, activity in self._activities.items()
+            )
+        )
+        return ItemsReport(items=tuple(items), note="" if items else "nothing is configured")
 
     async def undecided(self) -> tuple[Hold, ...]:
         """What is paused, and nobody has decided to leave so."""

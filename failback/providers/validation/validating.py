@@ -168,15 +168,7 @@ class EstateValidation:
     async def _data_integrity(self) -> Look:
         looks = [await asyncio.to_thread(self._integrity.look)]
         if self._engine is not None:
-            parked = await asyncio.to_thread(self._engine.conflicts)
-            if parked:
-                tables = sorted({conflict.table for conflict in parked})
-                looks.append(
-                    unknown(
-                        f"{len(parked)} conflicts wait for somebody, in {listed(tables)}:"
-                        " failback sync conflicts list"
-                    )
-                )
+            looks.append(await asyncio.to_thread(_settled, self._engine))
         return worst(looks)
 
     async def _fast_enough(self, service: "asyncio.Task[Mapping[str, CheckResult]]") -> Look:
@@ -201,6 +193,20 @@ class EstateValidation:
             return self._baseline.read()
         except FailbackError as error:
             return unknown(str(error))
+
+
+def _settled(engine: ReverseSyncEngine) -> Look:
+    """Whether every conflict was decided."""
+    try:
+        parked = engine.conflicts()
+    except FailbackError as error:
+        # The target may be gone for good, which says nothing about the source's data.
+        return unknown(f"whether conflicts wait is not known: {error}")
+    if not parked:
+        return Look(Outcome.SUCCEEDED, "no conflict waits")
+    tables = sorted({conflict.table for conflict in parked})
+    waiting = f"{len(parked)} conflicts wait for somebody, in {listed(tables)}"
+    return unknown(f"{waiting}: failback sync conflicts list")
 
 
 async def _item(name: str, seconds: float | None, look: Looking) -> Item:
