@@ -57,6 +57,7 @@ class HaproxyServer(Part):
         super().__init__("balancer", log, self._server_account)
         self._folder = directory.absolute()
         self.api_url = f"http://127.0.0.1:{api_port}"
+        self.source_door_port = source_door_port
         self._values = {
             "api_port": api_port,
             "database_port": database_port,

@@ -72,6 +72,11 @@ def count_rows(session: Connection, deadline: Deadline, progress: Progress) -> C
         query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, name))
         try:
             with _reading(session, deadline):
+                # An index could answer as well, and say nothing of the table.
+                session.execute(
+                    "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off;"
+                    " SET LOCAL enable_bitmapscan = off"
+                )
                 rows[table] = int(session.execute(query).fetchall()[0][0])
         except _DAMAGED as error:
             damaged.append(f"{table}: {_words(error)}")
@@ -153,7 +158,9 @@ def _read_btrees(session: Connection, deadline: Deadline, progress: Progress) ->
         try:
             with _reading(session, deadline):
                 session.execute("SET LOCAL search_path = public, pg_catalog")
+                session.execute("SET LOCAL enable_indexonlyscan = off")
                 rows = session.execute(sql.SQL("SELECT count(*) {}").format(of)).fetchall()[0][0]
+                session.execute("SET LOCAL enable_indexonlyscan = on")
                 session.execute(
                     "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off;"
                     " SET LOCAL enable_bitmapscan = off; SET LOCAL enable_incremental_sort = off;"

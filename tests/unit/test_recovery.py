@@ -1,0 +1,192 @@
+"""What of a recovery needs no server: stored objects, conditions, configuration, the fake."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from failback.errors import NoProvenBackupError, NothingRestoredError, UnreachableError
+from failback.models.common import Outcome, Service, Side
+from failback.models.recovery import Condition, Part, RecoveryService
+from failback.models.storage import BucketState, ObjectHead
+from failback.models.system import Item
+from failback.object_sync.engine import ObjectSync
+from failback.providers.load_balancer import FakeLoadBalancer
+from failback.providers.recovery import FakeRecovery
+from failback.providers.storage import FakeEndpoint
+from failback.recovery import Hands, RecoverySettings
+from failback.recovery.assess_others import look_at_storage
+from failback.recovery.findings import Finding, assessed, sound, untold
+from failback.recovery.restoring import Restorer
+from failback.recovery.standby import Standby
+from failback.recovery.waiting import Loop
+from failback.sections.recovery import RecoveryConfig
+from failback.sections.storage import StorageConfig
+
+from support.recoveries import NoVault
+
+HEAD = ObjectHead(size=0, etag="", content_type="text/plain")
+
+
+class _Silent(FakeEndpoint):
+    """An endpoint that does not answer."""
+
+    def state(self, bucket: str) -> BucketState:
+        raise UnreachableError(f"nobody answers about {bucket}", "start it")
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+def _settings(**more: object) -> RecoverySettings:
+    base: dict[str, object] = {
+        "estate": "shop",
+        "source_dsn": "postgresql://postgres@127.0.0.1:1/product",
+        "target_dsn": "postgresql://failback@127.0.0.1:1/product",
+        "standby_dsn": "postgresql://admin@127.0.0.1:1/postgres",
+        "standby_host": "127.0.0.1",
+        "standby_port": 1,
+        "routes": MappingProxyType({}),
+        "buckets": (("documents", "documents"),),
+    }
+    return RecoverySettings(**{**base, **more})  # type: ignore[arg-type]
+
+
+def _restorer(source: FakeEndpoint, target: FakeEndpoint, folder: Path) -> Restorer:
+    config = StorageConfig.model_validate(
+        {"source": {}, "target": {"url": "http://t"}, "buckets": [{"target": "documents"}]}
+    )
+    sync = ObjectSync("shop", config, source=source, target=target, inventory=folder / "i.sqlite3")
+    hands = Hands(
+        vault=NoVault(),
+        balancer=FakeLoadBalancer(),
+        storage=sync,
+        source_objects=source,
+        target_objects=target,
+    )
+    settings = _settings()
+    return Restorer(settings, hands, Standby(settings), Loop())
+
+
+def test_storage_when_a_bucket_was_deleted_then_made_again_and_filled_from_the_target(
+    tmp_path: Path,
+) -> None:
+    source, target = FakeEndpoint(Side.SOURCE), FakeEndpoint(Side.TARGET)
+    target.make("documents")
+    for number in range(7):
+        target.put("documents", f"{number}.txt", b"text", HEAD, None)
+    found = assessed(
+        Part.STORAGE, look_at_storage((("documents", "documents"),), source, target, _quiet)
+    )
+    assert found.condition is Condition.GONE
+    restorer = _restorer(source, target, tmp_path)
+    report = restorer.restore(Part.STORAGE, "r", "b", _quiet)
+    assert report.outcome is Outcome.SUCCEEDED
+    assert (report.rows, report.bytes) == (7, 28)
+    assert "made again: documents" in report.detail
+    assert sum(len(page.objects) for page in source.listed("documents", "")) == 7
+    found = assessed(
+        Part.STORAGE, look_at_storage((("documents", "documents"),), source, target, _quiet)
+    )
+    assert found.condition is Condition.HEALTHY
+
+
+def test_storage_when_the_target_is_silent_then_what_stays_lost_is_told(tmp_path: Path) -> None:
+    source = FakeEndpoint(Side.SOURCE)
+    restorer = _restorer(source, _Silent(Side.TARGET), tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ObjectSync, "status", lambda _self: _Known())
+        report = restorer.restore(Part.STORAGE, "r", "b", _quiet)
+    assert report.outcome is Outcome.FAILED
+    assert "nobody answers" in report.detail
+    assert "12 objects" in report.detail
+
+
+class _Known:
+    known_objects = 12
+
+
+def test_storage_when_the_source_is_empty_and_the_target_is_not_then_corrupted() -> None:
+    source, target = FakeEndpoint(Side.SOURCE), FakeEndpoint(Side.TARGET)
+    source.make("documents")
+    target.make("documents")
+    pair = (("documents", "documents"),)
+    assert assessed(Part.STORAGE, look_at_storage(pair, source, target, _quiet)).condition is (
+        Condition.HEALTHY
+    )
+    target.put("documents", "a", b"text", HEAD, None)
+    assert assessed(Part.STORAGE, look_at_storage(pair, source, target, _quiet)).condition is (
+        Condition.CORRUPTED
+    )
+
+
+def test_condition_when_evidence_differs_then_the_gravest_counts() -> None:
+    good, bad = sound("a"), Finding("b", Condition.CORRUPTED, "x")
+    assert assessed(Part.DATABASE, [good, untold("c", "?")]).condition is Condition.HEALTHY
+    assert assessed(Part.DATABASE, [good, untold("c", "?", vital=True)]).condition is (
+        Condition.UNKNOWN
+    )
+    assert assessed(Part.DATABASE, [bad, untold("c", "?", vital=True)]).condition is (
+        Condition.CORRUPTED
+    )
+    assert assessed(Part.DATABASE, []).condition is Condition.UNKNOWN
+    assert assessed(Part.DATABASE, [bad]).evidence == (
+        Item(name="b", outcome=Outcome.FAILED, detail="x"),
+    )
+
+
+def test_name_beside_when_made_then_short_safe_and_of_one_rollback_alone() -> None:
+    standby = Standby(_settings())
+    names = {standby.beside(f"Rollback/{'x' * 90}-{number}") for number in range(3)}
+    assert len(names) == 3
+    assert all(len(name) <= 63 and name.replace("_", "").isalnum() for name in names)
+    assert standby.beside("a/b") != standby.beside("a-b")
+
+
+@pytest.mark.parametrize("shares", [(), (0, 100), (50, 25, 100), (50,), (50, 101)])
+def test_shares_when_they_do_not_rise_to_all_then_refused(shares: tuple[int, ...]) -> None:
+    with pytest.raises(ValidationError, match="they rise"):
+        RecoveryConfig(standby_dsn=SecretStr("x"), traffic_shares=shares)
+
+
+def test_policy_when_made_then_it_has_services_and_no_secret() -> None:
+    config = RecoveryConfig(
+        standby_dsn=SecretStr("postgresql://admin:hunter2@standby/postgres"),
+        services={RecoveryService.CORE_API: (Service.DATABASE, Service.FUNCTIONS)},
+        gates="automatic",
+    )
+    policy = config.policy()
+    assert policy.services[RecoveryService.AUTHENTICATION] == ("auth",)
+    assert policy.services[RecoveryService.CORE_API] == ("database", "functions")
+    assert policy.services[RecoveryService.ADVANCED_FEATURES] == ()
+    assert (policy.stability_seconds, policy.gates) == (30.0, "automatic")
+    assert "hunter2" not in policy.model_dump_json()
+
+
+class TestFake:
+    """What workflow tests rely on."""
+
+    def test_fake_when_nothing_was_restored_then_later_steps_refuse(self) -> None:
+        fake = FakeRecovery()
+        with pytest.raises(NothingRestoredError):
+            fake.verify("r")
+        with pytest.raises(NoProvenBackupError):
+            fake.restore(Part.DATABASE, "r", "another")
+        fake.restore(Part.DATABASE, "r", fake.backup)
+        assert fake.replay("r", fake.backup).replayed_upto == "0/2000"
+        assert fake.rebuild("r").outcome is Outcome.SUCCEEDED
+        assert fake.rebuilt == ["r"]
+
+    def test_fake_when_told_to_then_it_fails_and_spoils_what_it_should(self) -> None:
+        fake = FakeRecovery(clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        fake.fail("assess")
+        with pytest.raises(UnreachableError):
+            fake.assess()
+        assert fake.assess().condition(Part.DATABASE) is Condition.GONE
+        fake.spoil("look", times=2, detail="too slow")
+        outcomes = [fake.look(RecoveryService.CORE_API).outcome for _ in range(3)]
+        assert outcomes == [Outcome.FAILED, Outcome.FAILED, Outcome.SUCCEEDED]
+        assert len(fake.called("look")) == 3
