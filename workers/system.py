@@ -21,6 +21,7 @@ from failback.providers.dry_run import (
 )
 from failback.providers.functions.opening import open_functions
 from failback.providers.pauses.opening import open_pauses
+from failback.providers.recovery.opening import open_recovery
 from failback.providers.storage.opening import open_storage
 from workers.composition import SystemPorts
 
@@ -44,7 +45,8 @@ async def system_ports(estate: Estate, ports: Ports) -> AsyncIterator[SystemPort
                 opened.push_async_callback(port.aclose)
         storage = open_storage(estate.estate, estate.storage) if estate.storage else None
         archive = open_archive(estate)
-        for blocking in (storage, archive):
+        recovery = open_recovery(estate)
+        for blocking in (storage, archive, recovery):
             if blocking is not None:
                 opened.callback(blocking.close)
         yield SystemPorts(
@@ -54,6 +56,7 @@ async def system_ports(estate: Estate, ports: Ports) -> AsyncIterator[SystemPort
             storage=storage,
             configuration=configuration,
             archive=archive,
+            recovery=recovery,
         )
 
 
