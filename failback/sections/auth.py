@@ -42,7 +42,7 @@ class AuthConfig(Section):
     """The domain of our own users' addresses. No mail is sent there."""
     reuse_interval_seconds: float = Field(default=10.0, ge=0, le=600)
     """How long after its rotation the servers let a refresh token be shown again."""
-    import_wait_seconds: float = Field(default=60.0, gt=0)
+    import_wait_seconds: float = Field(default=15.0, gt=0)
     """How long an imported key may take until the source trusts it."""
     timeout_seconds: float = Field(default=10.0, gt=0)
     """For one request, from connecting to the last byte."""
