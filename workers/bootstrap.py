@@ -75,7 +75,7 @@ async def _serve(
     engine, catch_up = ReverseSync(settings), CatchUp(settings)
     backups = None if estate.backup is None else open_backups(estate, path)
     try:
-        async with system_ports(estate, ports) as system:
+        async with system_ports(estate, ports, engine) as system:
             known = replace(
                 worker_ports(estate, ports, engine),
                 response=response,

@@ -37,7 +37,7 @@ async def rehearse(
     try:
         with ThreadPoolExecutor(THREADS) as threads:
             async with (
-                system_ports(estate, real) as system,
+                system_ports(estate, real, engine) as system,
                 build_worker(
                     client,
                     queue,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from failback.change_archive.opening import open_archive
 from failback.config import Estate
+from failback.ports import ReverseSyncEngine
 from failback.providers.auth.opening import open_auth
 from failback.providers.compose import Ports
 from failback.providers.configuration.opening import open_configuration
@@ -23,16 +24,20 @@ from failback.providers.functions.opening import open_functions
 from failback.providers.pauses.opening import open_pauses
 from failback.providers.recovery.opening import open_recovery
 from failback.providers.storage.opening import open_storage
+from failback.providers.validation.opening import open_validation
 from workers.composition import SystemPorts
 
 
 @contextlib.asynccontextmanager
-async def system_ports(estate: Estate, ports: Ports) -> AsyncIterator[SystemPorts]:
+async def system_ports(
+    estate: Estate, ports: Ports, engine: ReverseSyncEngine
+) -> AsyncIterator[SystemPorts]:
     """What an estate has besides rows and traffic. Nothing is connected to before it is used.
 
     Args:
         estate: the configuration.
-        ports: the balancer and the checks, which some of it is made from.
+        ports: of the running service, whose checks belong to the whole product's.
+        engine: the reverse sync, whose parked conflicts count against the data's integrity.
 
     Raises:
         ConfigurationError: sections do not fit together.
@@ -40,7 +45,10 @@ async def system_ports(estate: Estate, ports: Ports) -> AsyncIterator[SystemPort
     async with contextlib.AsyncExitStack() as opened:
         pauses, functions, auth = open_pauses(estate), open_functions(estate), open_auth(estate)
         configuration = open_configuration(estate)
-        for port in (pauses, functions, auth, configuration):
+        validation = open_validation(
+            estate, checks=ports.checks, functions=functions, auth=auth, engine=engine
+        )
+        for port in (pauses, functions, auth, configuration, validation):
             if port is not None:
                 opened.push_async_callback(port.aclose)
         storage = open_storage(estate.estate, estate.storage) if estate.storage else None
@@ -55,6 +63,7 @@ async def system_ports(estate: Estate, ports: Ports) -> AsyncIterator[SystemPort
             auth=auth,
             storage=storage,
             configuration=configuration,
+            validation=validation,
             archive=archive,
             recovery=recovery,
         )
