@@ -15,7 +15,7 @@ from failback.models.recovery import (
 from failback.models.rollback import Decision, Phase
 
 from support.fake_estate import FakeEstate, MakeEstate
-from support.recoveries import answered, waiting_gate
+from support.gates import answered, waiting_gate
 
 pytestmark = pytest.mark.servers
 

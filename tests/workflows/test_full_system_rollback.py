@@ -8,7 +8,7 @@ from failback.models.recovery import Condition, GateVerb, Part
 from failback.models.rollback import Decision, EmergencyAction, Phase
 
 from support.fake_estate import FakeEstate, MakeEstate
-from support.recoveries import answered
+from support.gates import answered
 
 pytestmark = pytest.mark.servers
 
