@@ -192,10 +192,6 @@ class AuthRefusedError(FailbackError):
     """An auth server answered and refused what a rollback needs of it."""
 
 
-class AuthRefusedError(FailbackError):
-    """An auth server answered and refused what a rollback needs of it."""
-
-
 class ObjectStoreError(FailbackError):
     """A bucket or folder answered and refused, or cannot do what is asked of it."""
 
