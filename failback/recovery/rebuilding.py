@@ -57,6 +57,9 @@ class Rebuilder:
         kept = f"what is damaged stays untouched: {self._damaged_place()}"
         name = f"database {wanted}"
         if restored.name == wanted:
+            # Whoever renamed it may have been killed before it was open again.
+            self.standby.let_in(wanted)
+            self._grant(wanted)
             return kept, Item(name=name, outcome=Outcome.SUCCEEDED, detail=self.standby.place)
         if wanted in there:
             aside = _aside(wanted, there)

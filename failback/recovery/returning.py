@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from failback.errors import FailbackError, NothingRestoredError
+from failback.errors import FailbackError
 from failback.models.common import Outcome, Side
 from failback.models.recovery import RecoveryService
 from failback.models.system import Item, ItemsReport
@@ -83,6 +83,9 @@ class Returner:
                 outcome=Outcome.SUCCEEDED,
                 detail=f"the target does not answer: {error.cause}",
             )
+        except psycopg.Error as error:
+            detail = f"whether the target is fenced is not known: {str(error).splitlines()[0]}"
+            return Item(name=name, outcome=Outcome.INCONCLUSIVE, detail=detail)
         if up:
             return Item(name=name, outcome=Outcome.SUCCEEDED, detail="the target is fenced")
         if up is None:
@@ -102,8 +105,9 @@ class Returner:
                 detail = "it is down" if up is False else "there is none"
                 return Item(name=name, outcome=Outcome.SUCCEEDED, detail=detail)
             report = fence.lift(servers, Side.SOURCE)
-        except FailbackError as error:
-            return Item(name=name, outcome=Outcome.FAILED, detail=error.cause)
+        except (FailbackError, psycopg.Error) as error:
+            detail = str(error).splitlines()[0]
+            return Item(name=name, outcome=Outcome.FAILED, detail=detail)
         return Item(
             name=name, outcome=report.outcome, detail=report.detail or "it is down", changed=True
         )
@@ -244,7 +248,7 @@ class Returner:
         """What serves as the source's database: the restored one, where one took its place."""
         try:
             restored = self.standby.live()
-        except (FailbackError, NothingRestoredError):
+        except FailbackError:
             restored = None
         return self._pair if restored is None else self.standby.servers(restored.name)
 

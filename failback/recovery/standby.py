@@ -191,6 +191,13 @@ class Standby:
                     sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(identifier)
                 )
 
+    def let_in(self, name: str) -> None:
+        """Let sessions into a database again."""
+        with self.session() as session:
+            session.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(name))
+            )
+
     @property
     def _own(self) -> str:
         parameters = conninfo_to_dict(self._settings.standby_dsn)

@@ -22,7 +22,7 @@ from support.backups import opened
 from support.recoveries import TEMPLATE, Damaged, damaged, product_in
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A server with the product's database, never used by other tests."""
     server = PostgresServer(16, tmp_path_factory.mktemp("source"), settings={"fsync": "off"})
@@ -37,7 +37,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
         server.remove()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def target(postgres_pair: PostgresPair) -> Iterator[DatabasePair]:
     """An empty target that answers."""
     pair = DatabasePair("recovery_target", postgres_pair, "test-only")
@@ -48,7 +48,7 @@ def target(postgres_pair: PostgresPair) -> Iterator[DatabasePair]:
         drop_database(postgres_pair.target, pair.name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def proven(
     source: PostgresServer,
     postgres_pair: PostgresPair,
