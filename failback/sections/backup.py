@@ -1,7 +1,7 @@
 """Where backups are kept, what they are taken of, and what proves them."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -34,9 +34,24 @@ class S3Config(Section):
         return self
 
 
+class PgBackRestConfig(Section):
+    """A stanza of pgBackRest, on the machine where its commands are run."""
+
+    stanza: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    config: Path | None = None
+    """Its configuration file; left out, pgBackRest looks where it always does."""
+    program: Path | None = None
+    """Left out, `pgbackrest` is looked for on PATH."""
+    type: Literal["full", "diff", "incr"] = "incr"
+    """What `failback backup now` takes."""
+
+
 class BackupConfig(Section):
     """Backups of one side, in a bucket or a folder."""
 
+    provider: Literal["dump", "pgbackrest", "supabase_pitr"] = "dump"
+    """Who takes them: pg_dump, pgBackRest, or Supabase itself."""
+    pgbackrest: PgBackRestConfig | None = None
     s3: S3Config | None = None
     folder: Path | None = None
     """For tests and small estates: a disk that does not die with the server."""
@@ -62,6 +77,9 @@ class BackupConfig(Section):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.s3 is None) == (self.folder is None):
+        places = (self.s3 is not None) + (self.folder is not None)
+        if places > 1 or (places < 1 and self.provider != "supabase_pitr"):
             raise ValueError("backups are kept in one place: name s3 or folder")
+        if (self.provider == "pgbackrest") != (self.pgbackrest is not None):
+            raise ValueError("provider pgbackrest and the section pgbackrest go together")
         return self

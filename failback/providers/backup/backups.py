@@ -1,13 +1,10 @@
 """An estate's backups: takes, lists, proves and prunes them."""
 
-import getpass
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from failback.errors import BackupError, BackupPartMissingError, FailbackError
@@ -23,6 +20,7 @@ from failback.providers.backup.beside import read_inventory
 from failback.providers.backup.fetching import fetch
 from failback.providers.backup.proving import OF_THE_BACKUP, Held, Trial, tried
 from failback.providers.backup.shelf import Found, Shelf
+from failback.providers.backup.signed import me, software
 from failback.providers.backup.taking import Origin, take
 
 
@@ -118,8 +116,8 @@ def _proof(
         proven=held is not None,
         problem=problem,
         at=datetime.now(UTC),
-        by=f"{getpass.getuser()}@{socket.gethostname()}",
-        software=f"failback {metadata.version('failback')}",
+        by=me(),
+        software=software(),
         server_version="" if held is None else held.server_version,
         tables=len(manifest.tables),
         rows=manifest.rows,

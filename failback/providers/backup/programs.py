@@ -19,6 +19,8 @@ from failback.ports import Progress
 
 _EVERY_SECONDS = 1.0
 _SAID_CHARACTERS = 600
+_KEPT = "PGBACKREST_"
+"""pgBackRest is told its keys so; what libpq is told so would lead a program elsewhere."""
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -28,9 +30,11 @@ class Programs:
 
     Args:
         folder: where they are; None looks on PATH.
+        cure: what to do where one is missing.
     """
 
     folder: Path | None = None
+    cure: str = "Install PostgreSQL's client programs, and name their folder in backup.pg_bin."
 
     def find(self, name: str) -> Path:
         """A program.
@@ -41,10 +45,7 @@ class Programs:
         found = shutil.which(name, path=None if self.folder is None else str(self.folder))
         if found is None:
             where = "on PATH" if self.folder is None else f"in {self.folder}"
-            raise BackupToolError(
-                f"There is no program {name} {where}.",
-                "Install PostgreSQL's client programs, and name their folder in backup.pg_bin.",
-            )
+            raise BackupToolError(f"There is no program {name} {where}.", self.cure)
         return Path(found).absolute()
 
     def major(self, name: str) -> int:
@@ -130,7 +131,11 @@ def _await(process: subprocess.Popen[bytes], progress: Progress | None, telling:
 
 def _connecting(dsn: str) -> tuple[Sequence[str], Mapping[str, str]]:
     """The option that names a database, and the environment that holds its password."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PG") or name.startswith(_KEPT)
+    }
     environment["LC_ALL"] = "C"
     if not dsn:
         return (), environment

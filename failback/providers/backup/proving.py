@@ -112,15 +112,15 @@ def tried(shelf: Shelf, manifest: BackupManifest, trial: Trial, work: Path, tell
             excluded = manifest.excluded_schemas
             compare(read_content(connect, excluded, trial.parallel), manifest)
             with closing(connect()) as session:
-                rules = _rules_that_held(session, trial.rules, manifest)
-                amcheck = _amcheck(session, manifest)
+                rules = rules_that_held(session, trial.rules, manifest.id)
+                sound = amcheck(session, manifest.id)
                 version = session.execute("SHOW server_version").fetchall()[0][0]
         except psycopg.Error as error:
             raise BackupRestoreError(
                 f"The restored database cannot be read: {str(error).splitlines()[0]}.",
                 "Look at the scratch server, then prove the backup again.",
             ) from error
-    return Held(version, amcheck, rules, objects)
+    return Held(version, sound, rules, objects)
 
 
 def _tables_are_in_dump(programs: Programs, dump: Path, manifest: BackupManifest) -> None:
@@ -206,22 +206,25 @@ def compare(content: Content, manifest: BackupManifest) -> None:
         )
 
 
-def _rules_that_held(
-    session: Connection, rules: Sequence[Rule], manifest: BackupManifest
-) -> tuple[str, ...]:
+def rules_that_held(session: Connection, rules: Sequence[Rule], backup: str) -> tuple[str, ...]:
+    """The names of the rules; raises BackupRuleError where one is broken."""
     for rule in rules:
         result = check_rule(session, rule)
         if result.violations:
             why = result.detail or f"{result.violations:,} rows, such as {result.examples[:1]}"
             raise BackupRuleError(
-                f"The data of {manifest.id} break the business rule {rule.name}: {why}",
+                f"The data of {backup} break the business rule {rule.name}: {why}",
                 "Use a backup from before, or correct the rule.",
             )
     return tuple(rule.name for rule in rules)
 
 
-def _amcheck(session: Connection, manifest: BackupManifest) -> str:
-    """Have amcheck look at tables and indexes, where the scratch server has it."""
+def amcheck(session: Connection, backup: str) -> str:
+    """Have amcheck look at tables and indexes, where the scratch server has it.
+
+    Raises:
+        BackupRuleError: it found damage.
+    """
     available = "SELECT FROM pg_available_extensions WHERE name = 'amcheck'"
     if session.execute(available).fetchone() is None:
         return "not asked: the scratch server does not have it"
@@ -240,7 +243,7 @@ def _amcheck(session: Connection, manifest: BackupManifest) -> str:
         damage = f"{damage}; {error.diag.message_primary}".strip("; ")
     if damage:
         raise BackupRuleError(
-            f"amcheck finds damage in the restored {manifest.id}: {damage}.",
+            f"amcheck finds damage in the restored {backup}: {damage}.",
             "Check the scratch server's disk, then prove the backup again.",
         )
     return "tables and indexes are sound"

@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from failback.providers.backup.beside import Beside
 from failback.providers.backup.content import Content, read_content
 from failback.providers.backup.programs import Programs
 from failback.providers.backup.shelf import ID_TIME, Shelf
+from failback.providers.backup.signed import software
 from failback.providers.backup.statements import statement
 from failback.reverse_sync.connections import Connection, Servers
 from failback.reverse_sync.direction import Direction
@@ -119,7 +119,7 @@ def take(shelf: Shelf, origin: Origin, work: Path, tell: Progress) -> BackupMani
             database=snapshot.server[0],
             taken_at=snapshot.taken_at,
             completed_at=datetime.now(UTC),
-            software=f"failback {metadata.version('failback')}",
+            software=software(),
             server_version=snapshot.server[1],
             server_major=snapshot.server[2],
             system_identifier=snapshot.system_identifier,
@@ -188,11 +188,11 @@ def _snapshot(origin: Origin) -> Iterator[_Snapshot]:
         server = session.execute(statement("server")).fetchall()[0]
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         exported, visible, at = session.execute(statement("snapshot")).fetchall()[0]
-        applied = _applied(session) if origin.side is Side.SOURCE else ("", ())
+        applied = applied_to(session) if origin.side is Side.SOURCE else ("", ())
         yield _Snapshot(exported, server, "" if row is None else str(row[0]), visible, at, *applied)
 
 
-def _applied(session: Connection) -> tuple[str, tuple[str, ...]]:
+def applied_to(session: Connection) -> tuple[str, tuple[str, ...]]:
     """How much of the target's changes this snapshot holds, and the tables that lack some.
 
     Batches commit their position together with their rows, so that both are of one moment. The
