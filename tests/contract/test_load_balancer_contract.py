@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
@@ -13,68 +13,18 @@ import pytest
 from failback.errors import BalancerError, ConfigurationError, UnreachableError
 from failback.models.common import Service, Side
 from failback.models.traffic import BackendRoute
-from failback.ports import LoadBalancer
-from failback.providers.dry_run import DryRunJournal, DryRunLoadBalancer
-from failback.providers.load_balancer import FakeLoadBalancer, HaproxyLoadBalancer
+from failback.providers.load_balancer import HaproxyLoadBalancer
 from failback.sections.routing import HaproxyConfig
 
-API = BackendRoute(backend="rest")
-WIRE = BackendRoute(backend="database")
-ROUTES = (API, WIRE)
+from support.balancers import API, KINDS, ROUTES, WIRE, Subject, opened
+
 DATABASE = (Service.DATABASE,)
 
 
-class Subject(NamedTuple):
-    """A balancer with backends `rest` and `database`, and one of its kind without doors."""
-
-    balancer: LoadBalancer
-    doorless: LoadBalancer
-
-
-def _fake(request: pytest.FixtureRequest) -> Subject:
-    return Subject(FakeLoadBalancer(ROUTES), FakeLoadBalancer(ROUTES, holds=False))
-
-
-def _dry_run(request: pytest.FixtureRequest) -> Subject:
-    journal, real = DryRunJournal(), FakeLoadBalancer(ROUTES)
-    return Subject(
-        DryRunLoadBalancer(real, journal), DryRunLoadBalancer(real, journal, holds=False)
-    )
-
-
-def _haproxy(request: pytest.FixtureRequest) -> Subject:
-    server: Any = request.getfixturevalue("haproxy")
-    return Subject(
-        HaproxyLoadBalancer(
-            HaproxyConfig(runtime_api=server.admin, doors_map=str(server.doors_map))
-        ),
-        HaproxyLoadBalancer(HaproxyConfig(runtime_api=server.tcp)),
-    )
-
-
-def _lab_haproxy(request: pytest.FixtureRequest) -> Subject:
-    server: Any = request.getfixturevalue("lab_haproxy")
-    api = server.runtime_api
-    return Subject(
-        HaproxyLoadBalancer(HaproxyConfig(runtime_api=api, doors_map=str(server.doors_map))),
-        HaproxyLoadBalancer(HaproxyConfig(runtime_api=api)),
-    )
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(_fake, id="fake"),
-        pytest.param(_dry_run, id="dry-run"),
-        pytest.param(_haproxy, id="haproxy", marks=pytest.mark.servers),
-        pytest.param(_lab_haproxy, id="haproxy-of-the-lab", marks=pytest.mark.servers),
-    ]
-)
+@pytest.fixture(params=KINDS)
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    make: Callable[[pytest.FixtureRequest], Subject] = request.param
-    made = make(request)
-    yield made
-    await made.balancer.aclose()
-    await made.doorless.aclose()
+    async with opened(request) as made:
+        yield made
 
 
 async def _until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
@@ -113,36 +63,6 @@ class TestLoadBalancerContract:
         await subject.balancer.set_all_weights(ROUTES, 100, 0)
         pairs = await subject.balancer.read_all_weights(ROUTES)
         assert [[weight.weight for weight in pair] for pair in pairs] == [[100, 0], [100, 0]]
-
-    async def test_address_when_set_then_read_back_and_others_stay(self, subject: Subject) -> None:
-        before = await subject.balancer.address(WIRE, Side.SOURCE)
-        other = await subject.balancer.address(WIRE, Side.TARGET)
-        await subject.balancer.set_address(WIRE, Side.SOURCE, "127.0.0.2", other.port)
-        # A second time changes nothing, and is no failure.
-        await subject.balancer.set_address(WIRE, Side.SOURCE, "127.0.0.2", other.port)
-        after = await subject.balancer.address(WIRE, Side.SOURCE)
-        assert (before.backend, before.server, before.host) == ("database", "source", "127.0.0.1")
-        assert (after.host, after.port) == ("127.0.0.2", other.port)
-        assert await subject.balancer.address(WIRE, Side.TARGET) == other
-        assert (await subject.balancer.address(API, Side.SOURCE)).host == "127.0.0.1"
-        assert [one.weight for one in await subject.balancer.read_weights(WIRE)] == [0, 100]
-
-    async def test_address_when_it_is_none_then_refused_and_kept(self, subject: Subject) -> None:
-        before = await subject.balancer.address(WIRE, Side.SOURCE)
-        with pytest.raises(BalancerError):
-            await subject.balancer.set_address(WIRE, Side.SOURCE, "127.0.0.1", 70_000)
-        assert await subject.balancer.address(WIRE, Side.SOURCE) == before
-
-    @pytest.mark.parametrize(
-        "route", [BackendRoute(backend="absent"), BackendRoute(backend="rest", source="absent")]
-    )
-    async def test_address_when_the_server_is_unknown_then_refused(
-        self, subject: Subject, route: BackendRoute
-    ) -> None:
-        with pytest.raises(BalancerError, match=r"absent|No such"):
-            await subject.balancer.address(route, Side.SOURCE)
-        with pytest.raises(BalancerError, match=r"absent|No such"):
-            await subject.balancer.set_address(route, Side.SOURCE, "127.0.0.1", 5432)
 
     async def test_weights_when_many_backends_are_read_then_answered_in_order(
         self, subject: Subject
