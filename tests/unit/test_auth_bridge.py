@@ -15,7 +15,13 @@ from pydantic import ValidationError
 from failback.cli.readiness import auth as readiness
 from failback.cli.readiness.findings import Answer as Found
 from failback.config import Estate
-from failback.errors import ConfigurationError, CredentialsError, UnreachableError
+from failback.errors import (
+    AuthRefusedError,
+    ConfigurationError,
+    CredentialsError,
+    FailbackError,
+    UnreachableError,
+)
 from failback.models.common import Outcome, Side
 from failback.models.system import SessionProbe
 from failback.providers.auth import FakeAuth, fake_bridge, open_auth
@@ -235,14 +241,27 @@ async def test_close_session_when_one_side_knows_nobody_and_the_other_does_not_t
     assert probe.user_id in item.detail
 
 
-async def test_open_session_when_the_service_key_is_wrong_says_which() -> None:
-    fake = FakeAuth()
-
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (Answer(401, {"error_code": "no_authorization"}), CredentialsError, "target.service_key"),
+        (
+            Answer(500, {"error_code": "unexpected_failure"}),
+            UnreachableError,
+            "did not make a user",
+        ),
+        (Answer(422, {"error_code": "signup_disabled"}), AuthRefusedError, "signup_disabled"),
+    ],
+)
+async def test_open_session_when_no_user_can_be_made_says_whether_a_retry_may_help(
+    answer: Answer, error: type[FailbackError], words: str
+) -> None:
     async def create_user(_email: str, _password: str) -> Answer:
-        return Answer(401, {"error_code": "no_authorization"})
+        return answer
 
+    fake = FakeAuth()
     fake.sides[Side.TARGET].create_user = create_user
-    with pytest.raises(CredentialsError, match=r"auth\.target\.service_key"):
+    with pytest.raises(error, match=words):
         await fake_bridge(fake).open_session("rollback-1")
 
 

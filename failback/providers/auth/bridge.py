@@ -23,6 +23,7 @@ _LOOK_AGAIN_SECONDS = 2.0
 _NAMED = 20
 _REFUSED_KEYS = (401, 403)
 _GONE, _CANNOT, _NO_ANSWER = 404, 500, 0
+_READ_ONLY = "read_only"
 _UNTRUSTED_CURE = (
     "give both sides the same JWT secret, or import the target's signing key: auth.signing_key"
     " (docs/sessions.md)"
@@ -99,7 +100,7 @@ class GoTrueBridge:
         """See `AuthBridge.open_session`. A repeat meets the same user and opens new sessions.
 
         Raises:
-            UnreachableError: the target's auth does not answer.
+            UnreachableError: the target's auth does not answer, or has trouble of its own.
             CredentialsError: it does not take the service key.
             AuthRefusedError: it makes no user or no session.
         """
@@ -300,9 +301,11 @@ def _accepted(answer: Answer, probe: SessionProbe, *, over: bool) -> tuple[Outco
 def _fine(answer: Answer, what: str) -> Answer:
     if answer.fine:
         return answer
+    cause = f"The target's auth did not {what} ({answer.said})."
+    if answer.status >= _CANNOT and answer.code != _READ_ONLY:
+        raise UnreachableError(cause, "It may be a moment's trouble; else see the server's log.")
     raise AuthRefusedError(
-        f"The target's auth did not {what} ({answer.said}).",
-        "It has to take writes and sign-ins by e-mail and password; see its own log.",
+        cause, "It has to take writes and sign-ins by e-mail and password; see its own log."
     )
 
 

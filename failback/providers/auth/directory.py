@@ -14,6 +14,8 @@ from failback.providers.auth.statements import statement
 from failback.reverse_sync.connections import Connection, Servers
 
 _FETCH = 5_000
+_PATIENCE = "SET statement_timeout = '60s'"
+"""Nobody waits longer for an answer."""
 _MOST_KEPT = 10_000
 """So many users are looked at again; of more it is only known that there are."""
 
@@ -101,6 +103,7 @@ class DatabaseDirectory:
         with self._servers.explaining(side), self._servers.connect(side) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
+            connection.execute(_PATIENCE)
             try:
                 yield connection
             except (
