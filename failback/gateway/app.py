@@ -19,6 +19,7 @@ from failback.config import Estate
 from failback.errors import FailbackError
 from failback.gateway.api import Api, Backing, described, operations_of
 from failback.gateway.api.looking import Look
+from failback.gateway.api.recoveries import Recoveries
 from failback.gateway.api.rollbacks import Desk
 from failback.gateway.intake import Intake
 from failback.gateway.limits import RateLimit
@@ -51,6 +52,7 @@ class GatewayPorts:
     intake: Intake
     temporal: Reachability
     desk: Desk
+    recoveries: Recoveries
     audit: AuditLog
     look: Look
     links: ApprovalLinks | None = None
@@ -75,7 +77,9 @@ def build_app(
     config = estate.gateway or GatewayConfig()
     rate = RateLimit(config.limits)
     webhooks = Webhooks(ports.senders, ports.intake, config.limits, rate, metrics)
-    operations = operations_of(Backing(estate, ports.desk, ports.audit, ports.intake, ports.look))
+    operations = operations_of(
+        Backing(estate, ports.desk, ports.recoveries, ports.audit, ports.intake, ports.look)
+    )
     description = cache(lambda: described(operations, config.public_url))
 
     async def show_description(_: Request) -> Response:

@@ -11,6 +11,7 @@ from failback.errors import (
     AuditError,
     ConfigurationError,
     FailbackError,
+    GateRefusedError,
     RollbackNotFoundError,
     RollbackRunningError,
     SafetyRuleError,
@@ -28,6 +29,7 @@ STATUS_OF: Mapping[type[FailbackError], HTTPStatus] = {
     RollbackNotFoundError: HTTPStatus.NOT_FOUND,
     RollbackRunningError: HTTPStatus.CONFLICT,
     ApprovalRefusedError: HTTPStatus.CONFLICT,
+    GateRefusedError: HTTPStatus.CONFLICT,
     SafetyRuleError: HTTPStatus.CONFLICT,
     UnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }

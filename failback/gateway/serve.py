@@ -13,6 +13,7 @@ from failback.approvals.links import LinkSigner
 from failback.config import Estate
 from failback.errors import ConfigurationError
 from failback.gateway.api.looking import Look
+from failback.gateway.api.recoveries import RecoveryDesk
 from failback.gateway.api.rollbacks import RollbackDesk
 from failback.gateway.app import GatewayPorts, build_app
 from failback.gateway.intake import CoalescingIntake, signals_to_temporal
@@ -24,6 +25,7 @@ from failback.gateway.temporal import TemporalLink
 from failback.ports import AuditLog
 from failback.sections.gateway import GatewayConfig
 from failback.telemetry import Telemetry
+from failback.temporal.recoveries import Recoveries
 from failback.temporal.rollbacks import Rollbacks
 
 logger = logging.getLogger("failback.gateway")
@@ -56,6 +58,9 @@ def compose_gateway(
     async def desk() -> RollbackDesk:
         return Rollbacks(await temporal.client(), estate)
 
+    async def recoveries() -> RecoveryDesk:
+        return Recoveries(await temporal.client(), estate.estate)
+
     async def close() -> None:
         await visits.aclose()
         await audit.aclose()
@@ -65,6 +70,7 @@ def compose_gateway(
         intake=CoalescingIntake(send, metrics, config.handover_seconds),
         temporal=temporal,
         desk=desk,
+        recoveries=recoveries,
         audit=audit,
         look=look,
         links=_links(estate, desk),

@@ -18,9 +18,9 @@ class Role(StrEnum):
 
     VIEWER = "viewer"
     OPERATOR = "operator"
-    """Starts and cancels rollbacks, and reports events."""
+    """Starts, raises and cancels rollbacks, and reports events."""
     APPROVER = "approver"
-    """Approves, rejects, cancels, and accepts what is left of a tail."""
+    """Approves, rejects, raises, cancels, accepts what is left of a tail, and answers gates."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, CancelledError, WorkflowAlreadyStartedError
@@ -179,7 +180,8 @@ class Rollbacks:
         """Approve, reject or accept the tail, with an answer.
 
         Raises:
-            ApprovalRefusedError: the decision does not count; it was not recorded.
+            ApprovalRefusedError: the decision does not count, or comes too late; it was not
+                recorded.
         """
         handle = await self._handle(rollback_id)
         return await self._told(handle, rollback_id, "decide", [verb, decision])
@@ -198,12 +200,18 @@ class Rollbacks:
             cause = error.cause
             text = cause.message if isinstance(cause, ApplicationError) else str(cause)
             raise ApprovalRefusedError(text) from error
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            raise UnreachableError(
+                f"No worker took the decision about {rollback_id} in time; it may still count.",
+                f"{_NO_WORKER} Then look at the rollback's status.",
+            ) from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                what = f"Rollback {rollback_id} has ended, and takes no decisions any more"
-            else:
-                what = f"Rollback {rollback_id} does not answer"
-            raise self._rpc(error, what) from error
+                raise ApprovalRefusedError(
+                    f"Rollback {rollback_id} has ended, and takes no decisions any more.",
+                    "It is too late for this one: start another rollback where one is needed.",
+                ) from error
+            raise self._rpc(error, f"Rollback {rollback_id} does not answer") from error
         return entry
 
     async def raise_level(

@@ -63,6 +63,13 @@ class FakeRollbacks:
             counted=True,
         )
 
+    async def raise_level(
+        self, rollback_id: str, level: int, decision: Decision
+    ) -> RecordedDecision:
+        if self.phases and self.phases[0] is Phase.DONE:
+            raise ApprovalRefusedError("It is too late: the rollback is done.")
+        return await self.decide(rollback_id, f"raise_level {level}", decision)
+
     async def cancel(self, rollback_id: str, decision: Decision) -> None:
         self.said.append((rollback_id, "cancel", decision))
 

@@ -22,6 +22,7 @@ from failback.providers.audit import FakeAuditLog
 
 from support.amazon import FakeAmazon
 from support.fake_estate import estate_of
+from support.fake_recoveries import FakeRecoveries
 from support.fake_rollbacks import FakeRollbacks
 from support.webhook_bodies import NOW, TOPIC
 
@@ -73,6 +74,7 @@ class FakeGateway:
     intake: Intake = field(default_factory=FakeIntake)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     rollbacks: FakeRollbacks = field(default_factory=FakeRollbacks)
+    recoveries: FakeRecoveries = field(default_factory=FakeRecoveries)
     temporal: FakeHealth = field(default_factory=FakeHealth)
     metrics: Metrics = field(default_factory=Metrics)
     links: ApprovalLinks | None = None
@@ -80,6 +82,9 @@ class FakeGateway:
 
     async def _desk(self) -> Any:
         return self.rollbacks
+
+    async def _recoveries(self) -> Any:
+        return self.recoveries
 
     async def _look(self) -> Readiness:
         self.looks += 1
@@ -92,6 +97,7 @@ class FakeGateway:
             intake=self.intake,
             temporal=self.temporal,
             desk=self._desk,
+            recoveries=self._recoveries,
             audit=self.audit,
             look=self._look,
             links=self.links,

@@ -1,5 +1,6 @@
 """The operator API: roles, answers, and a description that fits its routes."""
 
+import re
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from failback.models.audit import EntryKind, NewEntry
 from failback.models.rollback import Phase
 
 from support import sample_results as sample
+from support.fake_recoveries import FakeRecoveries, at_a_gate
 from support.fake_rollbacks import FakeRollbacks
 from support.gateway import HOLDERS, TOKENS, FakeGateway, gateway_of
 from support.webhook_bodies import NOW
@@ -29,7 +31,16 @@ OPERATIONS = {
     "approve_rollback": ("POST", f"/api/rollbacks/{ID}/approve", {"plan_hash": PLAN}),
     "reject_rollback": ("POST", f"/api/rollbacks/{ID}/reject", {"comment": "no"}),
     "accept_tail": ("POST", f"/api/rollbacks/{ID}/accept-tail", {}),
+    "raise_rollback": ("POST", f"/api/rollbacks/{ID}/raise", {"level": 3}),
     "cancel_rollback": ("POST", f"/api/rollbacks/{ID}/cancel", {}),
+    "get_newest_recovery": ("GET", "/api/recovery", None),
+    "get_recovery": ("GET", f"/api/rollbacks/{ID}/recovery", None),
+    "list_gates": ("GET", "/api/gates", None),
+    "answer_gate": (
+        "POST",
+        f"/api/rollbacks/{ID}/recovery/gates/2-restore",
+        {"verb": "go_on", "reason": "seen"},
+    ),
     "list_alerts": ("GET", "/api/alerts", None),
     "list_events": ("GET", "/api/events", None),
     "report_event": ("POST", "/api/events", {"type": "customer_complaint"}),
@@ -40,18 +51,29 @@ MAY = {
         "list_rollbacks",
         "get_rollback",
         "list_pending_approvals",
+        "get_newest_recovery",
+        "get_recovery",
+        "list_gates",
         "list_alerts",
         "list_events",
         "get_readiness",
     },
-    "operator": {"start_rollback", "cancel_rollback", "report_event"},
-    "approver": {"approve_rollback", "reject_rollback", "accept_tail", "cancel_rollback"},
+    "operator": {"start_rollback", "raise_rollback", "cancel_rollback", "report_event"},
+    "approver": {
+        "approve_rollback",
+        "reject_rollback",
+        "accept_tail",
+        "raise_rollback",
+        "cancel_rollback",
+        "answer_gate",
+    },
 }
 
 
 def gateway(*phases: Phase, **parts: Any) -> FakeGateway:
     rollbacks = FakeRollbacks(phases=phases or (Phase.WAITING_FOR_APPROVAL,))
-    return gateway_of(**{"rollbacks": rollbacks, **parts})
+    recoveries = FakeRecoveries(at_a_gate())
+    return gateway_of(**{"rollbacks": rollbacks, "recoveries": recoveries, **parts})
 
 
 async def asked(
@@ -84,6 +106,7 @@ async def test_operation_when_no_known_token_is_shown_then_it_is_refused(
     assert answer.headers["www-authenticate"] == "Bearer"
     assert gate.rollbacks.said == []
     assert gate.rollbacks.started == []
+    assert gate.recoveries.said == []
 
 
 @pytest.mark.parametrize("role", TOKENS)
@@ -99,6 +122,7 @@ async def test_operation_when_a_role_asks_then_only_what_it_may_is_done(
         assert answer.status_code == 403
         assert gate.rollbacks.said == []
         assert gate.rollbacks.started == []
+        assert gate.recoveries.said == []
 
 
 async def test_description_then_it_has_every_route_and_no_other() -> None:
@@ -133,7 +157,7 @@ async def test_description_then_its_references_lead_somewhere_and_its_schemas_ar
     for path, methods in document["paths"].items():
         for one in methods.values():
             in_path = {p["name"] for p in one["parameters"] if p["in"] == "path"}
-            assert in_path == ({"rollback_id"} if "{rollback_id}" in path else set())
+            assert in_path == set(re.findall(r"{(\w+)}", path))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -166,7 +190,8 @@ async def test_start_when_an_operator_asks_then_the_holder_is_who_asked() -> Non
 @pytest.mark.parametrize(
     "body",
     [
-        {"level": 3, "reason": "r"},
+        {"level": 0, "reason": "r"},
+        {"level": 5, "reason": "r"},
         {"level": 1, "reason": " "},
         {"level": 1},
         {"level": 1, "reason": "r", "requested_by": "somebody else"},

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from failback.models.audit import AuditEntry
+from failback.models.recovery import GateVerb, RecoveryGate
 from failback.models.rollback import RecordedDecision, RollbackStatus
 
 
@@ -28,7 +29,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
 class StartRollback(Asked):
     """Starts a rollback of a level; who asks is the token's holder."""
 
-    level: Literal[1, 2]
+    level: Literal[1, 2, 3, 4]
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
@@ -46,6 +47,26 @@ class Approve(Decide):
     """An approval, which is always of one plan."""
 
     plan_hash: Annotated[str, StringConstraints(pattern="^[0-9a-f]{12,64}$")]
+
+
+class RaiseLevel(Asked):
+    """Lets a higher level take a rollback over; who wants it is the token's holder."""
+
+    level: Literal[3, 4]
+    role: Annotated[str, StringConstraints(max_length=100)] = ""
+    """The role that decides; may be left out where the holder has just one."""
+    comment: Text = ""
+    """Why; the higher level's reason, which is the rollback's own where it is left out."""
+
+
+class AnswerGate(Asked):
+    """The answer of the token's holder at a gate of a recovery."""
+
+    verb: GateVerb
+    role: Annotated[str, StringConstraints(max_length=100)] = ""
+    """The role that answers; may be left out where the holder has just one."""
+    reason: Text = ""
+    """Why; to skip and to abort need one."""
 
 
 class EventType(StrEnum):
@@ -83,6 +104,19 @@ class Cancelled(Answered):
     """A rollback that was cancelled; what it did is being undone."""
 
     rollback_id: str
+
+
+class WaitingGate(Answered):
+    """A gate that waits for an answer."""
+
+    rollback_id: str
+    gate: RecoveryGate
+
+
+class GateList(Answered):
+    """Gates that wait for people."""
+
+    gates: tuple[WaitingGate, ...]
 
 
 class EntryList(Answered):

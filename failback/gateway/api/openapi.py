@@ -51,7 +51,8 @@ def described(operations: Sequence[Operation], public_url: str = "") -> dict[str
         "info": {
             "title": "failback",
             "version": metadata.version("failback"),
-            "description": "Rollbacks, approvals, alerts, events and readiness of one estate.",
+            "description": "Rollbacks, approvals, recoveries and their gates, alerts, events and "
+            "readiness of one estate.",
         },
         "paths": paths,
         "components": {

@@ -12,6 +12,7 @@ from failback.gateway.api.bodies import (
     Cancelled,
     Decide,
     DecisionTaken,
+    RaiseLevel,
     RollbackList,
     StartRollback,
 )
@@ -36,6 +37,12 @@ class RollbackDesk(Protocol):
 
     async def decide(self, rollback_id: str, verb: str, decision: Decision) -> RecordedDecision:
         """Decide, with an answer."""
+        ...
+
+    async def raise_level(
+        self, rollback_id: str, level: int, decision: Decision
+    ) -> RecordedDecision:
+        """Let a higher level take over."""
         ...
 
     async def cancel(self, rollback_id: str, decision: Decision) -> None:
@@ -95,6 +102,13 @@ class RollbackOperations:
         """Accept that the rest of the tail stays where it is."""
         return await self._decide(call, "accept_tail", body(call, Decide))
 
+    async def raise_level(self, call: Call) -> DecisionTaken:
+        """Let a higher level take over, which keeps what is done."""
+        rollback_id, asked = call.path["rollback_id"], body(call, RaiseLevel)
+        decision = self._decision(call, Decide(role=asked.role, comment=asked.comment))
+        recorded = await (await self._desk()).raise_level(rollback_id, asked.level, decision)
+        return DecisionTaken(rollback_id=rollback_id, decision=recorded)
+
     async def cancel(self, call: Call) -> Cancelled:
         """Cancel a rollback whose traffic has not moved."""
         rollback_id = call.path["rollback_id"]
@@ -110,16 +124,29 @@ class RollbackOperations:
 
     def _decision(self, call: Call, asked: Decide) -> Decision:
         """The holder's decision: nobody can decide in another's name."""
-        who = call.holder.name
-        roles = self._estate.approvals.people.get(who, ())
-        if not asked.role and len(roles) > 1:
-            raise RefusedError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"{who} holds more than one role, and `role` says none.",
-                f"Send one of: {', '.join(roles)}.",
-            )
-        role = asked.role or (roles[0] if roles else "")
-        return Decision(who=who, role=role, comment=asked.comment, plan_hash=asked.plan_hash)
+        return Decision(
+            who=call.holder.name,
+            role=role_of(self._estate, call, asked.role),
+            comment=asked.comment,
+            plan_hash=asked.plan_hash,
+        )
+
+
+def role_of(estate: Estate, call: Call, named: str) -> str:
+    """The role in which the token's holder speaks: the one that is named, else the only one.
+
+    Raises:
+        RefusedError: 422 where the holder has several, and none is named.
+    """
+    who = call.holder.name
+    held = estate.approvals.people.get(who, ())
+    if not named and len(held) > 1:
+        raise RefusedError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"{who} holds more than one role, and `role` says none.",
+            f"Send one of: {', '.join(held)}.",
+        )
+    return named or (held[0] if held else "")
 
 
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -5,12 +5,15 @@ from http import HTTPStatus
 
 from failback.config import Estate
 from failback.gateway.api.bodies import (
+    AnswerGate,
     Approve,
     Cancelled,
     Decide,
     DecisionTaken,
     EntryList,
     EventKept,
+    GateList,
+    RaiseLevel,
     Readiness,
     ReportEvent,
     RollbackList,
@@ -19,9 +22,11 @@ from failback.gateway.api.bodies import (
 from failback.gateway.api.looking import Look, ReadinessOperations
 from failback.gateway.api.operations import Operation
 from failback.gateway.api.records import RecordOperations
+from failback.gateway.api.recoveries import Recoveries, RecoveryOperations
 from failback.gateway.api.rollbacks import Desk, RollbackOperations
 from failback.gateway.intake import Intake
 from failback.gateway.tokens import Role
+from failback.models.recovery import RecoveryGate, RecoveryResult
 from failback.models.rollback import RollbackStatus
 from failback.ports import AuditLog
 
@@ -39,6 +44,7 @@ class Backing:
 
     estate: Estate
     desk: Desk
+    recoveries: Recoveries
     audit: AuditLog
     intake: Intake
     look: Look
@@ -46,7 +52,12 @@ class Backing:
 
 def operations_of(backing: Backing) -> list[Operation]:
     """The table."""
-    return [*_rollbacks(backing), *_decisions(backing), *_records(backing)]
+    return [
+        *_rollbacks(backing),
+        *_decisions(backing),
+        *_recoveries(backing),
+        *_records(backing),
+    ]
 
 
 def _rollbacks(backing: Backing) -> list[Operation]:
@@ -130,6 +141,17 @@ def _decisions(backing: Backing) -> list[Operation]:
             refusals=_GONE,
         ),
         Operation(
+            name="raise_rollback",
+            method="POST",
+            path=f"{_ROLLBACK}/raise",
+            summary="Let level 3 or 4 take over; it keeps what is done, and asks its own people.",
+            act=on.raise_level,
+            answer=DecisionTaken,
+            roles=_OPERATOR | _APPROVER,
+            body=RaiseLevel,
+            refusals=_GONE,
+        ),
+        Operation(
             name="cancel_rollback",
             method="POST",
             path=f"{_ROLLBACK}/cancel",
@@ -139,6 +161,49 @@ def _decisions(backing: Backing) -> list[Operation]:
             roles=_OPERATOR | _APPROVER,
             status=HTTPStatus.ACCEPTED,
             body=Decide,
+            refusals=_GONE,
+        ),
+    ]
+
+
+def _recoveries(backing: Backing) -> list[Operation]:
+    on = RecoveryOperations(backing.recoveries, backing.estate)
+    return [
+        Operation(
+            name="get_newest_recovery",
+            method="GET",
+            path="/api/recovery",
+            summary="What the newest disaster recovery found and did, with every gate.",
+            act=on.newest,
+            answer=RecoveryResult,
+            refusals=(HTTPStatus.NOT_FOUND,),
+        ),
+        Operation(
+            name="get_recovery",
+            method="GET",
+            path=f"{_ROLLBACK}/recovery",
+            summary="The same of one rollback: of a level 4, or of what a level 3 began.",
+            act=on.get,
+            answer=RecoveryResult,
+            refusals=(HTTPStatus.NOT_FOUND,),
+        ),
+        Operation(
+            name="list_gates",
+            method="GET",
+            path="/api/gates",
+            summary="Gates of recoveries that wait for people.",
+            act=on.gates,
+            answer=GateList,
+        ),
+        Operation(
+            name="answer_gate",
+            method="POST",
+            path=f"{_ROLLBACK}/recovery/gates/{{gate}}",
+            summary="Answer the gate that waits, in the name of the token's holder.",
+            act=on.answer,
+            answer=RecoveryGate,
+            roles=_APPROVER,
+            body=AnswerGate,
             refusals=_GONE,
         ),
     ]
