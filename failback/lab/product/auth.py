@@ -119,6 +119,7 @@ class Auth:
 
     async def verify(self, request: web.Request) -> web.Response:
         """Issues a session for the hash of a link that the operator made: once, within an hour."""
+        self._metrics.auth_attempts.inc()
         token_hash = text_field(await json_object(request), "token_hash")
         row = await self._database.row(with_user("redeem_one_time_token"), {"hash": token_hash})
         if row is None:

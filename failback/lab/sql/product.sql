@@ -98,6 +98,7 @@ CREATE TABLE IF NOT EXISTS auth.mfa_factors (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX IF NOT EXISTS mfa_factors_user_id_idx ON auth.mfa_factors (user_id);
 CREATE UNIQUE INDEX IF NOT EXISTS mfa_factors_friendly_name_key
     ON auth.mfa_factors (friendly_name, user_id) WHERE trim(friendly_name) <> '';
 
