@@ -18,6 +18,7 @@ from failback.models.system_requests import (
     StabilityReport,
     WatchServiceRequest,
 )
+from failback.recovery.beating import beating
 from failback.recovery_ports import ChangeArchive, Recovery
 
 
@@ -43,7 +44,8 @@ class RecoveryActivities:
     @maps_errors_sync
     def activate_standby(self, _request: StepRequest) -> ItemsReport:
         """Make sure that the standby can take what is restored."""
-        return _counted(self._known().activate())
+        recovery = self._known()
+        return _counted(beating(lambda _tell: recovery.activate(), heartbeat, "activating"))
 
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
@@ -77,13 +79,19 @@ class RecoveryActivities:
     @maps_errors_sync
     def rebuild_connections(self, request: StepRequest) -> ItemsReport:
         """Point pools, DSNs, routing and secrets at what was restored."""
-        return _counted(self._known().rebuild(request.rollback_id))
+        recovery, rollback_id = self._known(), request.rollback_id
+        return _counted(beating(lambda _tell: recovery.rebuild(rollback_id), heartbeat, "swapping"))
 
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
     def enable_service(self, request: ServiceShareRequest) -> ItemsReport:
         """Give one service its share of traffic."""
-        return _counted(self._known().enable(request.service, request.share))
+        recovery = self._known()
+        return _counted(
+            beating(
+                lambda _tell: recovery.enable(request.service, request.share), heartbeat, "enabling"
+            )
+        )
 
     @activity.defn(no_thread_cancel_exception=True)
     @maps_errors_sync
@@ -125,7 +133,8 @@ class RecoveryActivities:
     def _looked(self, request: WatchServiceRequest) -> tuple[bool, str]:
         """Whether the service is right now, and what is seen of it."""
         try:
-            report = self._known().look(request.service)
+            recovery = self._known()
+            report = beating(lambda _tell: recovery.look(request.service), heartbeat, "looking")
         except UnreachableError as error:
             return False, error.cause
         return report.outcome is not Outcome.FAILED, report.detail

@@ -1,6 +1,7 @@
 """The recovery of one estate. Its parts have modules of their own; this puts them together."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from failback.errors import BackupError, FailbackError, RecoveryError
 from failback.models.common import Outcome
@@ -14,6 +15,7 @@ from failback.models.recovery import (
 from failback.models.system import ItemsReport
 from failback.ports import Progress
 from failback.recovery import activating, assessing, choosing, verifying
+from failback.recovery.beating import beating
 from failback.recovery.rebuilding import Rebuilder
 from failback.recovery.restoring import Restorer
 from failback.recovery.returning import Returner
@@ -44,7 +46,11 @@ class EstateRecovery:
 
     def assess(self, progress: Progress | None = None) -> Assessment:
         """See `Recovery.assess`."""
-        return assessing.assess(self._settings, self._hands, self._loop, progress or _nobody)
+        return beating(
+            partial(assessing.assess, self._settings, self._hands, self._loop),
+            progress,
+            "Looking at the source.",
+        )
 
     def choose_backup(self) -> BackupChoice:
         """See `Recovery.choose_backup`."""
@@ -61,20 +67,29 @@ class EstateRecovery:
         self, part: Part, rollback_id: str, backup: str, progress: Progress | None = None
     ) -> RestoreReport:
         """See `Recovery.restore`."""
-        return self._restorer.restore(part, rollback_id, backup, progress or _nobody)
+        return beating(
+            partial(self._restorer.restore, part, rollback_id, backup),
+            progress,
+            f"Restoring the {part.value}.",
+        )
 
     def replay(
         self, rollback_id: str, backup: str, after: str = "", progress: Progress | None = None
     ) -> RestoreReport:
         """See `Recovery.replay`."""
+        return beating(
+            partial(self._replay, rollback_id, backup, after), progress, "Replaying the archive."
+        )
+
+    def _replay(
+        self, rollback_id: str, backup: str, after: str, progress: Progress
+    ) -> RestoreReport:
         restored = self._standby.needed(rollback_id)
         dsn = self._standby.dsn(restored.name)
         if self._hands.archive is None:
             report = self._without_an_archive(backup or restored.backup)
         else:
-            report = self._hands.archive.replay(
-                backup or restored.backup, dsn, after, progress or _nobody
-            )
+            report = self._hands.archive.replay(backup or restored.backup, dsn, after, progress)
         moved = verifying.raise_sequences(
             self._standby, restored.name, self._settings.sequence_headroom
         )
@@ -95,8 +110,10 @@ class EstateRecovery:
 
     def verify(self, rollback_id: str, progress: Progress | None = None) -> ItemsReport:
         """See `Recovery.verify`."""
-        return verifying.verify(
-            self._settings, self._hands, self._standby, rollback_id, progress or _nobody
+        return beating(
+            partial(verifying.verify, self._settings, self._hands, self._standby, rollback_id),
+            progress,
+            "Checking what was restored.",
         )
 
     def rebuild(self, rollback_id: str) -> ItemsReport:
@@ -145,7 +162,3 @@ class EstateRecovery:
             replayed_commit_at=taken_at,
             detail=f"no change archive is configured: what was written{lost} is not restored",
         )
-
-
-def _nobody(_: str) -> None:
-    """Told where nobody listens."""

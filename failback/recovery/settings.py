@@ -39,7 +39,7 @@ class RecoverySettings:
     buckets: tuple[tuple[str, str], ...] = ()
     """Pairs of the source's and the target's bucket."""
     amcheck: bool = True
-    amcheck_seconds: float = 300.0
+    amcheck_seconds: float = 60.0
     connect_timeout_seconds: float = 5.0
     sequence_headroom: int = 1000
 

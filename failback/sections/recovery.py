@@ -59,8 +59,8 @@ class RecoveryConfig(Section):
     """Who may answer a gate; left out, every known person."""
     amcheck: bool = True
     """Whether an assessment reads every table and index of the source."""
-    amcheck_seconds: float = Field(default=300.0, gt=0)
-    """After so long what amcheck has not looked at is not known."""
+    amcheck_seconds: float = Field(default=60.0, gt=0)
+    """After so long, what has not been read is not known. Less than the step's budget."""
 
     @field_validator("traffic_shares")
     @classmethod

@@ -1,5 +1,7 @@
 """What of a recovery needs no server: stored objects, conditions, configuration, the fake."""
 
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +15,13 @@ from failback.models.recovery import Condition, Part, RecoveryService
 from failback.models.storage import BucketState, ObjectHead
 from failback.models.system import Item
 from failback.object_sync.engine import ObjectSync
+from failback.ports import Progress
 from failback.providers.load_balancer import FakeLoadBalancer
 from failback.providers.recovery import FakeRecovery
 from failback.providers.storage import FakeEndpoint
 from failback.recovery import Hands, RecoverySettings
 from failback.recovery.assess_others import look_at_storage
+from failback.recovery.beating import beating
 from failback.recovery.findings import Finding, assessed, sound, untold
 from failback.recovery.restoring import Restorer
 from failback.recovery.standby import Standby
@@ -190,3 +194,52 @@ class TestFake:
         outcomes = [fake.look(RecoveryService.CORE_API).outcome for _ in range(3)]
         assert outcomes == [Outcome.FAILED, Outcome.FAILED, Outcome.SUCCEEDED]
         assert len(fake.called("look")) == 3
+
+
+class TestBeating:
+    """What keeps a waiting worker alive, and ends one that has to stop."""
+
+    def test_work_when_it_waits_long_then_what_it_told_last_is_told_again(self) -> None:
+        told: list[str] = []
+        enough = threading.Event()
+
+        def work(tell: Progress) -> str:
+            tell("reading")
+            assert enough.wait(30)
+            return "done"
+
+        def listen(text: str) -> None:
+            told.append(text)
+            if len(told) == 2:
+                enough.set()
+
+        assert beating(work, listen, "beginning") == "done"
+        assert told[:2] == ["reading", "reading"]
+
+    def test_work_when_the_listener_raises_then_it_ends_before_that_is_raised(self) -> None:
+        ended = threading.Event()
+
+        def work(tell: Progress) -> None:
+            try:
+                while True:
+                    tell("going on")
+                    time.sleep(0.005)
+            finally:
+                ended.set()
+
+        with pytest.raises(UnreachableError):
+            beating(work, _raising, "beginning")
+        assert ended.is_set()
+
+    def test_work_when_it_fails_then_its_error_is_raised(self) -> None:
+        def work(_tell: Progress) -> None:
+            raise TimeoutError("the server said so")
+
+        with pytest.raises(TimeoutError, match="the server said so"):
+            beating(work, _quiet, "beginning")
+        with pytest.raises(TimeoutError, match="the server said so"):
+            beating(work, None, "beginning")
+
+
+def _raising(_: str) -> None:
+    raise UnreachableError("cancelled")
