@@ -53,6 +53,7 @@ def facts(server: PostgresServer, spec: LabSpec) -> dict[str, str]:
     return {
         "admin_dsn": server.admin_dsn(),
         "dsn": server.dsn(FAILBACK_ROLES[Side.SOURCE], password, DATABASE),
+        "product_dsn": server.admin_dsn(DATABASE),
         "door": DOOR,
     }
 

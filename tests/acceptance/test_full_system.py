@@ -8,10 +8,9 @@ import httpx
 import pytest
 
 from support.lab_run import LabRun, command, command_here
+from support.leading import approved
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
-
-PEOPLE = (("alice", "engineering_lead"), ("bob", "operations"))
 
 
 @pytest.fixture
@@ -81,10 +80,7 @@ def test_level_3_when_run_under_load_then_the_whole_product_goes_on_at_the_sourc
     browser = Browser(lab)
     user, side = browser.who()
     assert side == "target"
-    started = lab.run("rollback", "start", "--level", "3", "--reason", "logins break")
-    rollback_id = started["rollback_id"]
-    for who, role in PEOPLE:
-        lab.run("rollback", "approve", rollback_id, "--as", who, "--role", role)
+    rollback_id = approved(lab, 3, "logins break")
     lab.until_step("done", "failed")
     # The same session, before and after its access token is renewed.
     assert browser.who() == (user, "source")

@@ -1,8 +1,5 @@
 """`kill -9` of the worker before and after each effect of level 3: it ends as if not killed."""
 
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
+from support.killing import killed_worker
 from support.lab_run import LabRun, command, command_here, until
+from support.leading import approved
 from support.returning import return_to_the_target
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
-PEOPLE = (("alice", "engineering_lead"), ("bob", "operations"))
 EFFECTS = (
     "pause_activities",
     "prepare_auth",
@@ -44,7 +42,6 @@ EFFECTS = (
 )
 """Every activity of a level 3 that goes well, in about its order."""
 QUICK = {("bring_function_back", "after"), ("sync_storage", "before")}
-_TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -60,27 +57,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabRun]:
         yield run
     finally:
         run.close()
-
-
-def worker(lab: LabRun, effect: str, when: str, mark: Path) -> "subprocess.Popen[bytes]":
-    with (lab.folder / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "support.killed_worker"],
-            stdout=log,
-            stderr=log,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(
-                    filter(None, [str(_TESTS), os.environ.get("PYTHONPATH")])
-                ),
-                "CONFIG": lab.facts["config"],
-                "ACTIVITY": effect,
-                "WHEN": when,
-                "MARK": str(mark),
-            },
-        )
-    lab.processes.append(process)
-    return process
 
 
 def stored(lab: LabRun) -> dict[str, Any]:
@@ -106,15 +82,12 @@ def found(lab: LabRun, written: dict[str, Any]) -> tuple[str, bytes, str]:
 
 def ended(lab: LabRun, mark: Path, effect: str, when: str) -> dict[str, Any]:
     """A whole level 3 whose worker is killed on the way, and replaced."""
-    process = worker(lab, effect, when, mark)
+    process = killed_worker(lab, effect, when, mark)
     lab.run("arm")
     written = stored(lab)
-    started = lab.run("rollback", "start", "--level", "3", "--reason", "drill", "--as", "carol")
-    rollback_id = started["rollback_id"]
-    for who, role in PEOPLE:
-        lab.run("rollback", "approve", rollback_id, "--as", who, "--role", role)
+    rollback_id = approved(lab, 3, "drill")
     until(lambda: process.poll() is not None, f"the kill {when} {effect}")
-    process = worker(lab, effect, when, mark)
+    process = killed_worker(lab, effect, when, mark)
     lab.until_step("done", "failed")
     result = dict(lab.run("rollback", "report", rollback_id))
     assert found(lab, written) == (written["user"], b"kept", "source")

@@ -137,10 +137,10 @@ class LabRun:
         wanted = self.acknowledged() + more
         until(lambda: self.acknowledged() >= wanted, f"{wanted} acknowledged writes")
 
-    def audit(self) -> AuditReport:
-        """The journal against the source, with the objects where the lab has them."""
+    def audit(self, dsn: str = "") -> AuditReport:
+        """The journal against the source or another database, with the objects of the lab."""
         objects = self.facts["system"].get("objects", {}).get("source")
-        return audit(self.journal, self.facts["source"]["admin_dsn"], objects)
+        return audit(self.journal, dsn or self.facts["source"]["admin_dsn"], objects)
 
     @property
     def temporal(self) -> str:

@@ -1,0 +1,52 @@
+"""Leads rollbacks of the lab's estate through approvals and gates, by the command line."""
+
+from typing import Any
+
+from .lab_run import LabRun, until
+
+PEOPLE = (("alice", "engineering_lead"), ("bob", "operations"))
+"""Who lets levels 3 and 4 of a lab act, with the roles that they hold."""
+STEPS = ("activate", "restore", "rebuild", "validate", "return_services")
+"""What the gates of a recovery stand before."""
+
+
+def approved(lab: LabRun, level: int, reason: str) -> str:
+    """Start a rollback, and have it approved; its id."""
+    started = lab.run(
+        "rollback", "start", "--level", str(level), "--reason", reason, "--as", "carol"
+    )
+    rollback_id = str(started["rollback_id"])
+    for who, role in PEOPLE:
+        lab.run("rollback", "approve", rollback_id, "--as", who, "--role", role)
+    return rollback_id
+
+
+def recovery(lab: LabRun) -> dict[str, Any]:
+    """The newest recovery as it stands; empty before there is one."""
+    answer = lab.call("--config", lab.facts["config"], "recovery", "status", "--json")
+    return dict(answer.facts) if answer.output else {}
+
+
+def waiting(lab: LabRun, step: str, seconds: float = 90.0) -> dict[str, Any]:
+    """The gate before a step, once it waits."""
+    seen: dict[str, Any] = {}
+
+    def waits() -> bool:
+        gates = recovery(lab).get("gates", [])
+        if gates and gates[-1]["answer"] is None:
+            seen.update(gates[-1])
+        return seen.get("step") == step
+
+    until(waits, f"the gate before {step}", seconds)
+    return seen
+
+
+def led(lab: LabRun) -> list[dict[str, Any]]:
+    """Let every step of a recovery go on; its gates as they were shown."""
+    shown = []
+    for step in STEPS:
+        gate = waiting(lab, step)
+        assert gate["last_outcome"] == "succeeded", gate
+        lab.run("recovery", "go-on", gate["gate"], "--as", "bob", "--role", "operations")
+        shown.append(gate)
+    return shown
