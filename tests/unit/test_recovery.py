@@ -16,12 +16,15 @@ from failback.models.storage import BucketState, ObjectHead
 from failback.models.system import Item
 from failback.object_sync.engine import ObjectSync
 from failback.ports import Progress
+from failback.providers.backup.fake import FakeBackups
+from failback.providers.backup.vault import ElsewhereVault
 from failback.providers.load_balancer import FakeLoadBalancer
 from failback.providers.recovery import FakeRecovery
 from failback.providers.storage import FakeEndpoint
 from failback.recovery import Hands, RecoverySettings
 from failback.recovery.assess_others import look_at_storage
 from failback.recovery.beating import beating
+from failback.recovery.choosing import choose
 from failback.recovery.findings import Finding, assessed, sound, untold
 from failback.recovery.restoring import Restorer
 from failback.recovery.standby import Standby
@@ -239,6 +242,15 @@ class TestBeating:
             beating(work, _quiet, "beginning")
         with pytest.raises(TimeoutError, match="the server said so"):
             beating(work, None, "beginning")
+
+
+def test_backups_when_another_tool_keeps_them_then_none_is_taken_and_the_tool_is_named() -> None:
+    kept = FakeBackups()
+    kept.take()
+    kept.prove()
+    choice = choose(ElsewhereVault(kept, "pgbackrest"))
+    assert not choice.backup
+    assert "pgbackrest keeps" in choice.passed_over[0].detail
 
 
 def _raising(_: str) -> None:

@@ -6,10 +6,12 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+from failback.backup_ports import Backups
 from failback.config import Estate
 from failback.errors import (
     BackupContentError,
     BackupError,
+    BackupRestoreError,
     BackupTableMissingError,
     ConfigurationError,
 )
@@ -18,13 +20,14 @@ from failback.models.common import Side
 from failback.ports import Progress
 from failback.providers.backup.content import hash_probe, read_content, schema_fingerprint
 from failback.providers.backup.fetching import fetch
-from failback.providers.backup.opening import open_store
+from failback.providers.backup.opening import open_backups, open_store
 from failback.providers.backup.programs import Programs
 from failback.providers.backup.proving import compare
 from failback.providers.backup.restoring import FOR_GOOD, restore_dump
 from failback.providers.backup.shelf import Shelf, parts_are_there
 from failback.providers.backup.signing import Trust
 from failback.providers.backup.taking import DUMP
+from failback.recovery.vault import BackupVault
 from failback.reverse_sync.connections import Servers
 
 _CURE = "The standby needs every role and extension of the source: see `failback check`."
@@ -123,7 +126,50 @@ class ShelfVault:
             ) from error
 
 
-def open_vault(estate: Estate) -> ShelfVault:
+class ElsewhereVault:
+    """Implements `BackupVault` for backups that another tool keeps: people restore those.
+
+    Args:
+        backups: which there are.
+        provider: what keeps them.
+    """
+
+    def __init__(self, backups: Backups, provider: str) -> None:
+        self._backups = backups
+        self._provider = provider
+
+    def listed(self) -> BackupList:
+        """See `BackupVault.listed`."""
+        return self._backups.list()
+
+    def checked(self, backup: str) -> tuple[BackupManifest, BackupProof | None]:
+        """See `BackupVault.checked`."""
+        raise self._refusal(backup)
+
+    def restore(self, backup: str, dsn: str, progress: Progress) -> None:  # noqa: ARG002 - the port's
+        """See `BackupVault.restore`."""
+        raise self._refusal(backup)
+
+    def differences(self, backup: str, dsn: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """See `BackupVault.differences`."""
+        raise self._refusal(backup)
+
+    def schema_differs(self, backup: str, dsn: str) -> bool:  # noqa: ARG002 - the port's
+        """See `BackupVault.schema_differs`."""
+        raise self._refusal(backup)
+
+    def close(self) -> None:
+        """See `BackupVault.close`."""
+        self._backups.close()
+
+    def _refusal(self, backup: str) -> BackupRestoreError:
+        return BackupRestoreError(
+            f"{self._provider} keeps {backup}: people restore it with their own tools.",
+            "docs/backups.md says how. failback restores what backup.provider dump took.",
+        )
+
+
+def open_vault(estate: Estate) -> BackupVault:
     """The backups of an estate, for a recovery. The caller closes them.
 
     Raises:
@@ -136,6 +182,8 @@ def open_vault(estate: Estate) -> ShelfVault:
             f"The estate {estate.estate} can recover from nothing: it has no section backup.",
             "Say where backups are kept; see docs/backups.md.",
         )
+    if config.provider != "dump":
+        return ElsewhereVault(open_backups(estate), config.provider)
     return ShelfVault(
         Shelf(open_store(config), estate.estate, Trust.of(config, estate.certificates)),
         Programs(config.pg_bin),
