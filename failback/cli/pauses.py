@@ -10,6 +10,7 @@ from failback.cli.exits import of_outcome
 from failback.cli.items import write_items
 from failback.cli.output import ExitCode
 from failback.cli.session import ConfigOption, JsonOption, Session, me, opened
+from failback.models.common import Outcome
 from failback.models.system import ItemsReport
 from failback.providers.pauses import EstatePauses, open_every_pause
 
@@ -85,7 +86,9 @@ def keep(
 
 
 def _show(session: Session, title: str, found: ItemsReport) -> None:
-    session.output.show(found, lambda console: write_items(console, title, found))
+    session.output.show(
+        found, lambda console: write_items(console, title, found, Outcome.SUCCEEDED)
+    )
 
 
 def _asked(session: Session, ask: Callable[[EstatePauses], Awaitable[ItemsReport]]) -> ItemsReport:

@@ -163,6 +163,8 @@ class LabEstate:
             yield self.worker
         for part in watching:
             part.wait_ready()
+        if self.system is not None:
+            self.system.measure(self.config)
 
     def _launch_products(self) -> Iterator[Part]:
         """Fill the databases, and launch what asks them."""

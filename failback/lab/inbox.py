@@ -25,6 +25,8 @@ SLACK_PATH = "/slack"
 PAGERDUTY_PATH = "/pagerduty/v2/enqueue"
 STATUSPAGE_PATH = "/statuspage/v1"
 CUSTOMERS_PATH = "/customers"
+MIGRATION_PATH = "/migration"
+"""What the lab's deploys are paused and resumed by."""
 HEALTH_PATH = "/health"
 _STOP_SECONDS = 1.0
 
@@ -54,6 +56,7 @@ class Inbox:
         app.router.add_post(SLACK_PATH, self._slack)
         app.router.add_post(PAGERDUTY_PATH, self._pagerduty)
         app.router.add_post(CUSTOMERS_PATH, self._customers)
+        app.router.add_post(MIGRATION_PATH, self._migration)
         app.router.add_get(incidents, self._list)
         app.router.add_post(incidents, self._open)
         app.router.add_patch(f"{incidents}/{{incident}}", self._update)
@@ -74,6 +77,10 @@ class Inbox:
 
     async def _customers(self, request: web.Request) -> web.Response:
         self.keep("customers", {"body": await request.json()})
+        return web.Response(status=204)
+
+    async def _migration(self, request: web.Request) -> web.Response:
+        self.keep("migration", {"body": await request.json()})
         return web.Response(status=204)
 
     async def _list(self, _: web.Request) -> web.Response:

@@ -17,8 +17,10 @@ from failback.lab.runtimes import (
     runtimes,
 )
 from failback.lab.spec import LabSpec
+from failback.lab.system_settings import SystemSettings
 from failback.models.common import Side
 
+ARCHIVE_SECONDS = 5.0
 NOT_ASKED_FOR = "not asked for: `failback lab up --system`"
 REUSE_INTERVAL_SECONDS = 1.0
 """A tenth of what projects usually have, so that a proof that sessions go on is quick."""
@@ -47,6 +49,9 @@ class SystemParts:
             for side in Side
         }
         self.runtimes = runtimes(folder, spec)
+        self.settings = SystemSettings(
+            folder, spec, self.objects[Side.SOURCE].endpoint, self.objects[Side.SOURCE].files
+        )
         self.management = ManagementServer(
             folder / "management",
             spec,
@@ -69,6 +74,11 @@ class SystemParts:
     def prepare(self) -> None:
         """What has to be there once all of them answer, such as buckets. May be repeated."""
         standby.prepare(self.standby, self._spec)
+        self.settings.prepare()
+
+    def measure(self, config: Path) -> None:
+        """Record what the source is compared with later; its product answers by now."""
+        self.settings.measure(config)
 
     def product_environment(self, side: Side) -> Mapping[str, str]:
         """What the product of one side has to know of them."""
@@ -91,6 +101,7 @@ class SystemParts:
             "functions": functions_facts(self.runtimes),
             "supabase": self.management.section(),
             "standby": standby.facts(self.standby, self._spec),
+            "settings": self.settings.facts(),
         }
 
     def sections(self) -> dict[str, Any]:
@@ -99,7 +110,9 @@ class SystemParts:
             "supabase": self.management.section(),
             "functions": functions_section(self.runtimes, self._spec.secrets["service_key"]),
             "auth": self._auth_section(),
+            **self.settings.sections(),
             "recovery": standby.section(self.standby, self._spec),
+            "archive": {"interval_seconds": ARCHIVE_SECONDS},
             # The rows of stored objects travel with the rows; their bytes with the storage sync.
             "data": {"tables": {"include": ["public.*", "auth.*", "storage.*"]}},
             "storage": {
