@@ -20,7 +20,9 @@ from failback.object_sync.judging import Action, Finding, Known
 
 _CHUNK = 1_000
 _YOUNG = timedelta(seconds=3)
-"""Two writes within a server's clock tick have one time; so old, the tick is over."""
+"""Two writes within a server's clock tick have one time; so old, a tick of a second is over."""
+_YOUNG_BY_FRACTIONS = timedelta(seconds=0.5)
+"""The same, where the time has a fraction of a second: then ticks are shorter."""
 
 
 class Inventory:
@@ -82,20 +84,14 @@ class Inventory:
         """Take in some of the source's listing. A key that it names twice counts once."""
         self._many(
             "INSERT OR REPLACE INTO seen_source VALUES (?, ?, ?, ?, ?)",
-            (
-                (o.key, o.size, o.etag, _text(o.modified), o.modified < _limit(page))
-                for o in page.objects
-            ),
+            ((o.key, o.size, o.etag, _text(o.modified), _settled(o, page)) for o in page.objects),
         )
 
     def see_target(self, page: ObjectPage) -> None:
         """Take in some of the target's listing."""
         self._many(
             "INSERT OR REPLACE INTO seen_target VALUES (?, ?, ?, ?, ?)",
-            (
-                (o.key, o.size, o.etag, _text(o.modified), o.modified < _limit(page))
-                for o in page.objects
-            ),
+            ((o.key, o.size, o.etag, _text(o.modified), _settled(o, page)) for o in page.objects),
         )
 
     def see_deleted(self, keys: Iterable[DeletedKey]) -> None:
@@ -272,9 +268,12 @@ def _finding(row: tuple[Any, ...]) -> Finding:
     )
 
 
-def _limit(page: ObjectPage) -> datetime:
-    """What was written before it will not be written again with the same time."""
-    return page.at - _YOUNG if page.at else datetime.min.replace(tzinfo=UTC)
+def _settled(entry: ObjectEntry, page: ObjectPage) -> bool:
+    """Whether its next write will have another time."""
+    if page.at is None:
+        return False
+    young = _YOUNG_BY_FRACTIONS if entry.modified.microsecond else _YOUNG
+    return entry.modified < page.at - young
 
 
 def _entry(key: str, size: int, etag: str, modified: str) -> ObjectEntry:

@@ -116,6 +116,19 @@ def test_verify_when_quick_and_the_copy_is_young_then_it_is_looked_at(
     assert report.buckets[0].by_listing == 3
 
 
+@pytest.mark.parametrize(("fraction", "looks"), [(0, {"d"}), (1_000, set())])
+def test_object_when_its_time_has_fractions_then_it_is_settled_within_a_second(
+    pair: FakePair, clock: Clock, fraction: int, looks: set[str]
+) -> None:
+    clock.now += timedelta(microseconds=fraction)
+    pair.put(Side.TARGET, "d", b"d")
+    clock.now += timedelta(seconds=1)
+    pair.sync().sync()
+    keys = looked_at(pair)
+    pair.sync().sync()
+    assert set(keys) == looks
+
+
 def test_sync_when_it_need_not_settle_then_one_pass_is_a_success(
     pair: FakePair, clock: Clock
 ) -> None:
