@@ -24,7 +24,7 @@ OUTCOMES = {
 }
 
 
-def history(*steps: str) -> Journal:
+def history(*steps: str, key: str = "lab_writes/k") -> Journal:
     """A journal of one key from steps such as `ok v1` (put) and `? -` (deletion)."""
     records = []
     for sequence, step in enumerate(steps, start=1):
@@ -34,7 +34,7 @@ def history(*steps: str) -> Journal:
                 sequence=sequence,
                 time=NOW,
                 kind=WriteKind.DELETE if value == "-" else WriteKind.PUT,
-                key="lab_writes/k",
+                key=key,
                 value=None if value == "-" else value,
                 outcome=OUTCOMES[outcome],
             )
@@ -98,6 +98,49 @@ def test_key_when_judged_by_its_history_gets_this_verdict(
     assert report.clean is (verdict == "right")
     assert len(report.lost_examples) == report.lost
     assert len(report.wrong_examples) == report.wrong
+
+
+@pytest.mark.parametrize(
+    ("steps", "stored", "has_row", "verdict"),
+    [
+        (["ok v1"], "v1", True, "right"),
+        (["ok v1"], "v1", False, "lost"),
+        (["ok v1"], None, True, "lost"),
+        (["ok v1"], None, False, "lost"),
+        (["ok v1"], "other", True, "wrong"),
+        (["ok v1", "ok v2"], "v1", True, "lost"),
+        (["ok v1", "ok -"], None, False, "right"),
+        (["ok v1", "ok -"], None, True, "lost"),
+        (["ok v1", "ok -"], "v1", False, "lost"),
+        (["ok v1", "ok -"], "v1", True, "lost"),
+        # A write that may be half done: the bytes alone are judged.
+        (["ok v1", "? v2"], "v2", True, "right"),
+        (["? v1"], "v1", False, "right"),
+        (["? v1"], "other", False, "wrong"),
+        (["ok v1", "? -"], None, True, "right"),
+        (["ok v1", "? v2"], None, True, "lost"),
+        # A refused write must not be there.
+        (["no v1"], "v1", True, "wrong"),
+        (["ok v1", "no -"], None, False, "lost"),
+    ],
+)
+def test_object_when_judged_then_bytes_and_row_both_count(
+    steps: list[str], stored: str | None, has_row: bool, verdict: str
+) -> None:
+    key = "objects/documents/a.txt"
+    report = judge(
+        history(*steps, key=key),
+        {key: "a version"} if has_row else {},
+        {} if stored is None else {key: stored},
+    )
+    lost, wrong = int(verdict == "lost"), int(verdict == "wrong")
+    assert (report.lost, report.wrong) == (lost, wrong)
+    assert (report.objects, report.objects_lost, report.objects_wrong) == (1, lost, wrong)
+
+
+def test_objects_when_nobody_said_where_they_are_then_they_are_counted_and_not_judged() -> None:
+    report = judge(history("ok v1", key="objects/documents/a.txt"), {})
+    assert (report.lost, report.keys, report.objects, report.objects_unjudged) == (0, 0, 0, 1)
 
 
 def test_report_when_rendered_is_the_agreed_sentence() -> None:
