@@ -1,9 +1,10 @@
 """The recovery of one estate. Its parts have modules of their own; this puts them together."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from failback.errors import BackupError, FailbackError, RecoveryError
+from failback.errors import ArchiveGapError, BackupError, FailbackError, RecoveryError
 from failback.models.common import Outcome
 from failback.models.recovery import (
     Assessment,
@@ -87,9 +88,15 @@ class EstateRecovery:
         restored = self._standby.needed(rollback_id)
         dsn = self._standby.dsn(restored.name)
         if self._hands.archive is None:
-            report = self._without_an_archive(backup or restored.backup)
+            report = self._not_replayed(
+                backup or restored.backup, "no change archive is configured"
+            )
         else:
-            report = self._hands.archive.replay(backup or restored.backup, dsn, after, progress)
+            try:
+                report = self._hands.archive.replay(backup or restored.backup, dsn, after, progress)
+            except ArchiveGapError as error:
+                # The assessment has said that they do not join, and what that costs.
+                report = self._not_replayed(backup or restored.backup, error.cause.rstrip("."))
         moved = verifying.raise_sequences(
             self._standby, restored.name, self._settings.sequence_headroom
         )
@@ -145,14 +152,12 @@ class EstateRecovery:
                 kept.close()
         self._loop.close()
 
-    def _without_an_archive(self, backup: str) -> RestoreReport:
+    def _not_replayed(self, backup: str, why: str) -> RestoreReport:
         """Everything since the backup is lost, and the report says so."""
         taken_at: datetime | None = None
-        try:
+        with suppress(FailbackError):
             taken_at = self._hands.vault.checked(backup)[0].taken_at
-        except FailbackError:
-            taken_at = None
-        lost = (
+        since = (
             "" if taken_at is None else f" since {taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         )
         return RestoreReport(
@@ -160,5 +165,5 @@ class EstateRecovery:
             outcome=Outcome.SUCCEEDED,
             backup=backup,
             replayed_commit_at=taken_at,
-            detail=f"no change archive is configured: what was written{lost} is not restored",
+            detail=f"{why}: what was written{since} is not restored",
         )
