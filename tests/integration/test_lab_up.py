@@ -13,14 +13,18 @@ import httpx
 import psutil
 import psycopg
 import pytest
+import yaml
 
 from failback.config import load
 from failback.lab import control
 from failback.lab.processes import answers, wait_until
 from failback.models.common import Service, Side
 
+from support.auth import new_key
+
 pytestmark = pytest.mark.servers
 FAILBACK = Path(sys.executable).parent / "failback"
+AUTH_ITEMS = ("source_answers", "target_answers", "tokens", "sessions", "users")
 PARTS = (
     "source-database",
     "target-database",
@@ -29,6 +33,14 @@ PARTS = (
     "temporal",
     "balancer",
     "dns",
+)
+SYSTEM_PARTS = (
+    "source-objects",
+    "target-objects",
+    "source-functions",
+    "target-functions",
+    "management",
+    "standby-database",
 )
 
 
@@ -80,7 +92,7 @@ def test_status_when_up_names_every_endpoint_and_process(lab: Path) -> None:
     known = json.loads(status.stdout)
     assert known == facts(lab)
     assert known["state"] == "running"
-    assert set(PARTS) | {"supervisor"} == set(known["processes"])
+    assert {*PARTS, *SYSTEM_PARTS, "supervisor"} == set(known["processes"])
     assert all(process["running"] for process in known["processes"].values())
     for dsn in (
         *(known[side.value][name] for side in Side for name in ("dsn", "admin_dsn", "product_dsn")),
@@ -90,6 +102,38 @@ def test_status_when_up_names_every_endpoint_and_process(lab: Path) -> None:
             assert connection.execute("SELECT count(*) FROM public.lab_writes").fetchone()
     assert httpx.get(f"{known['balancer']['api_url']}/health", trust_env=False).status_code == 200
     assert httpx.get(known["temporal"]["ui_url"], trust_env=False).status_code == 200
+
+
+def test_sessions_when_the_target_signs_with_its_own_key_hold_once_that_was_imported(
+    lab: Path, tmp_path: Path
+) -> None:
+    config, key = lab / "failback.yaml", new_key()
+
+    def status() -> tuple[int, dict[str, str]]:
+        asked = failback("auth", "status", "--config", config, "--json")
+        items = json.loads(asked.stdout)["items"]
+        return asked.returncode, {item["name"]: item["outcome"] for item in items}
+
+    assert status() == (0, dict.fromkeys(AUTH_ITEMS, "succeeded"))
+    file = lab / "auth" / "target-keys.json"
+    file.parent.mkdir(exist_ok=True)
+    private, own = tmp_path / "private.json", tmp_path / "failback.yaml"
+    private.write_text(json.dumps(key))
+    file.write_text(json.dumps({"keys": [{**key, "status": "in_use"}]}))
+    try:
+        code, outcomes = status()
+        assert (code, outcomes["tokens"], outcomes["sessions"]) == (1, "failed", "failed")
+        named = yaml.safe_load(config.read_text())
+        named["auth"]["signing_key"] = str(private)
+        own.write_text(yaml.safe_dump(named))
+        prepared = failback("auth", "prepare", "--config", own, "--json")
+        assert prepared.returncode == 0, prepared.stdout + prepared.stderr
+        items = json.loads(prepared.stdout)["items"]
+        assert [item["name"] for item in items if item["changed"]] == ["signing_key"]
+        assert key["d"] not in prepared.stdout
+        assert status() == (0, dict.fromkeys(AUTH_ITEMS, "succeeded"))
+    finally:
+        file.unlink()
 
 
 def test_config_when_up_loads_whole_and_is_private(lab: Path) -> None:
