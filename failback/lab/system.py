@@ -112,6 +112,8 @@ class SystemParts:
             "auth": self._auth_section(),
             **self.settings.sections(),
             "recovery": standby.section(self.standby, self._spec),
+            # Often, so that a recovery can be tried soon after the lab was armed.
+            "archive": {"interval_seconds": 2.0, "idle_seconds": 10.0},
             "archive": {"interval_seconds": ARCHIVE_SECONDS},
             # The rows of stored objects travel with the rows; their bytes with the storage sync.
             "data": {"tables": {"include": ["public.*", "auth.*", "storage.*"]}},
