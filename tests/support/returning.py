@@ -27,7 +27,7 @@ def return_to_the_target(lab: LabRun, quiet: Callable[[], None] = lambda: None) 
     lab.run("fence", "raise", "source")
     lab.run("sync", "run")
     lab.run("fence", "lift", "target")
-    asyncio.run(_system_back(Path(lab.facts["config"])))
+    asyncio.run(system_back(Path(lab.facts["config"])))
     shift_weights(lab, Side.TARGET)
     lab.run("arm")
 
@@ -46,7 +46,7 @@ def shift_weights(lab: LabRun, live: Side) -> None:
             pass
 
 
-async def _system_back(config: Path) -> None:
+async def system_back(config: Path) -> None:
     """Functions run on the target again, and every key has its value."""
     estate = load(config)
     functions, configuration = open_functions(estate), open_configuration(estate)
