@@ -69,7 +69,7 @@ class EstateArchive:
     def arm(self) -> ArchiveState:
         """See `ChangeArchive.arm`."""
         with self._alone() as session:
-            head = self._found()
+            head = self._refreshed()
             reason = "" if head is None else self._broken(session, head)
             if head is None or reason:
                 head = self._begun(session, "" if head is None else reason)
@@ -105,13 +105,18 @@ class EstateArchive:
 
     def state(self, backup: str = "") -> ArchiveState:
         """See `ChangeArchive.state`. The target is asked as well, where it answers."""
-        contents = self._shelf.contents()
-        if not contents:
+        contents, head = self._read()
+        looked = "" if head is None else self._looked(head)
+        while head is not None and looked:
+            # A segment may have been stored between the two looks.
+            contents, fresh = self._read()
+            if fresh == head or fresh is None:
+                break
+            head, looked = fresh, self._looked(fresh)
+        if head is None:
             return ArchiveState(detail="Nothing is archived: run `failback arm`.")
-        newest = contents[max(contents)]
-        chain = self._shelf.chain(newest.id)
-        head = head_at(self._shelf, chain, max(newest.ranges, key=_end, default=None))
-        said = [self._looked(head), _gap(chain)]
+        chain, newest = head.chain, contents[head.chain.id]
+        said = [looked, _gap(chain)]
         first = min((each.start for each in newest.ranges), default=lsn_number(chain.begins))
         hole = path_from(first, newest.ranges)
         if hole.resumes is not None:
@@ -199,14 +204,18 @@ class EstateArchive:
     def _found(self) -> Head | None:
         """Where the newest chain ends; None where there is none."""
         if self._head is None:
-            contents = self._shelf.contents()
-            if not contents:
-                return None
-            newest = contents[max(contents)]
-            last = max(newest.ranges, key=_end, default=None)
-            self._ranges = newest.ranges
-            self._head = head_at(self._shelf, self._shelf.chain(newest.id), last)
+            contents, self._head = self._read()
+            self._ranges = [] if self._head is None else contents[self._head.chain.id].ranges
         return self._head
+
+    def _read(self) -> tuple[dict[str, Contents], Head | None]:
+        """What the store has, and where the newest chain ends; None where there is none."""
+        contents = self._shelf.contents()
+        if not contents:
+            return contents, None
+        newest = contents[max(contents)]
+        last = max(newest.ranges, key=_end, default=None)
+        return contents, head_at(self._shelf, self._shelf.chain(newest.id), last)
 
     def _archived(self, session: Connection, head: Head, work: _Work) -> ArchiveState:
         """Store what is new; begin anew where changes may be missing."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from failback.cli.archiving import ArchiveArmed, arm_archive
+from failback.cli.archiving import ArchiveArmed, archive_disarming, arm_archive
 from failback.cli.exits import ENDED, of_outcome
 from failback.cli.output import ExitCode
 from failback.cli.session import Session
@@ -134,7 +134,7 @@ def disarm_estate(
                 "Start Temporal, or say --without-temporal if you know that none is running.",
             ) from error
         stopped, detail = False, error.cause
-    with closing(session.engine()) as engine:
+    with archive_disarming(session, only), closing(session.engine()) as engine:
         report = engine.disarm(accepted, only)
     facts = DisarmFacts(**report.model_dump(), continuous_stopped=stopped, continuous_detail=detail)
     session.output.show(facts, lambda console: _write_disarmed(console, facts))
@@ -150,6 +150,7 @@ async def _stop_reverse_sync(session: Session) -> None:
     rollbacks = await _none_running(session, "what disarming would remove")
     await rollbacks.stop_reverse_sync()
     if session.estate.archive is not None:
+        # A round at work would make anew what is removed next.
         await rollbacks.stop_archiving()
 
 

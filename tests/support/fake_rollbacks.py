@@ -30,6 +30,7 @@ class FakeRollbacks:
     said: list[tuple[str, str, Decision]] = field(default_factory=list)
     started: list[tuple[int, str, str]] = field(default_factory=list)
     continuous: bool = False
+    archiving: bool = False
     _asked: int = 0
 
     async def start(self, level: int, reason: str, requested_by: str) -> RollbackStatus:
@@ -85,6 +86,14 @@ class FakeRollbacks:
             raise self.error
         self.continuous = True
         return True
+
+    async def start_archiving(self) -> bool:
+        self.archiving = True
+        return True
+
+    async def stop_archiving(self) -> bool:
+        was, self.archiving = self.archiving, False
+        return was
 
     async def stop_reverse_sync(self) -> bool:
         self.continuous = False
