@@ -18,6 +18,7 @@ from psycopg import sql
 from failback.models.sync import TableProblem
 from failback.reverse_sync.catalogue import Column, Table
 from failback.reverse_sync.connections import Connection
+from failback.reverse_sync.key_hash import key_hash
 from failback.reverse_sync.statements import statement
 
 _SEEDS = (0x5EED_0001, 0x5EED_0002)
@@ -218,7 +219,17 @@ class Comparison:
         table = sql.SQL(only).format(self.table.identifier)
         return {"image": image, "first": first, "second": second, "table": table}
 
-    def _key(self) -> sql.Composed:
+    @property
+    def _key_hash(self) -> sql.Composable | None:
+        if self.form is not Form.BINARY:
+            return None
+        return key_hash(self.table.key_columns, self.key_expressions)
+
+    def _key(self) -> sql.Composable:
+        """What buckets are told by: a number, or else an image that is hashed."""
+        number = self._key_hash
+        if number is not None:
+            return number
         # Without a key a row is known by all its values.
         row = _row(self.key_expressions or self.expressions)
         if self.form is Form.BINARY:
@@ -229,7 +240,9 @@ class Comparison:
         if buckets == 1:
             return sql.SQL("0::bigint")
         hashed = sql.SQL("('x' || encode(substr({}, 1, 4), 'hex'))::bit(32)::bigint")
-        if self.form is Form.BINARY:
+        if self._key_hash is not None:
+            hashed = sql.SQL("{}")
+        elif self.form is Form.BINARY:
             hashed = sql.SQL("hash_record_extended(ROW({}), 0)")
         return sql.SQL("({} & {}::bigint)").format(hashed.format(key), sql.Literal(buckets - 1))
 

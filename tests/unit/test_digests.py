@@ -130,3 +130,42 @@ def test_differing_rows_are_told_by_kind() -> None:
         (("4",), "missing"),
     ]
     assert found[0] == Difference(("2",), (2, 2), (2, 9))
+
+
+_ID = _column("id", "integer", "pg_catalog.int4")
+_LINE = _column("line", "smallint", "pg_catalog.int2")
+
+
+@pytest.mark.parametrize(
+    ("key", "form", "expected"),
+    [
+        ((_ID,), Form.BINARY, '(hashint8extended("id", 0) & 7::bigint)'),
+        (
+            (_ID, _LINE),
+            Form.BINARY,
+            '(hashint8extended("line", hashint8extended("id", 0)) & 7::bigint)',
+        ),
+        ((_column("id", "uuid", "pg_catalog.uuid"),), Form.BINARY, '(uuid_hash_extended("id", 0)'),
+        ((_column("id", "text", "pg_catalog.text"),), Form.BINARY, 'record_send(ROW("id"))'),
+        (
+            (_ID, _column("n", "text", "pg_catalog.text")),
+            Form.BINARY,
+            'record_send(ROW("id", "n"))',
+        ),
+        ((_column("id", "n", "pg_catalog.int4", type_kind="d"),), Form.BINARY, "record_send"),
+        ((_ID,), Form.TEXT, "sha256"),
+    ],
+    ids=["number", "numbers", "uuid", "text", "one of them text", "domain", "another form"],
+)
+def test_bucket_when_keys_have_a_cheap_number_then_no_image_of_them_is_made(
+    key: tuple[Column, ...], form: Form, expected: str
+) -> None:
+    table = _table(*key, key=tuple(column.name for column in key))
+    comparison, problems = compared(table, table, form)
+    assert problems == ()
+    (condition,) = [
+        line
+        for line in comparison.rows(Range(), 8, [1]).as_string().splitlines()
+        if line.strip().startswith("WHERE")
+    ]
+    assert expected in condition

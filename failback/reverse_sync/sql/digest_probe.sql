@@ -1,6 +1,10 @@
--- Hashes of fixed values of every type that digests pass through unchanged. Two servers that
--- agree here agree on every row.
-SELECT hash_record_extended(ROW(image), {seed}) AS hash
+-- Hashes of fixed values of every type that digests pass through unchanged, and of those that keys
+-- are parted by. Two servers that agree here agree on every row.
+SELECT hash_record_extended(ROW(
+    image,
+    hashint8extended(-9007199254740993, hashint8extended(7, 0)),
+    uuid_hash_extended('00000000-0000-0000-0000-000000000001', 0)
+), {seed}) AS hash
 FROM (
     SELECT record_send(ROW(
         true, 1::int2, -2::int4, 9007199254740993::int8, 1.50::numeric, 'NaN'::numeric,
