@@ -47,6 +47,9 @@ install_debian_parts() {
   { command -v prometheus-alertmanager || command -v alertmanager; } >/dev/null &&
     command -v amtool >/dev/null ||
     { missing+=(prometheus-alertmanager); services+=(prometheus-alertmanager); }
+  # Tests of backups by pgBackRest need a server that Debian's pgBackRest knows.
+  [[ ! -x /usr/lib/postgresql/15/bin/postgres ]] || command -v pgbackrest >/dev/null ||
+    missing+=(pgbackrest)
   (( ${#missing[@]} )) || return 0
 
   local without="without ${missing[*]} the lab does without what they do (names come from its own \

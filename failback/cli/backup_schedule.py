@@ -55,6 +55,11 @@ def schedule(
             "A schedule has one rhythm.", "Give --every or --cron; `schedule show` shows what is."
         )
     session = opened(ctx, config, as_json)
+    if session.estate.backup is not None and session.estate.backup.provider == "supabase_pitr":
+        raise ConfigurationError(
+            "Backups that Supabase takes cannot be proved, so that a schedule has nothing to do.",
+            "Set backup.provider to dump or pgbackrest (docs/backups.md).",
+        )
     # A worker would find out with the first run, when nobody looks.
     session.backups().close()
 

@@ -109,6 +109,7 @@ _CONFIGURATION = """
 repo1-path={home}/repo
 repo1-retention-full=9
 repo1-bundle=y
+job-retry=0
 compress-level=1
 log-level-file=off
 lock-path={home}/lock

@@ -1,13 +1,14 @@
 """Backups that are taken and proved on a schedule: what is told, what goes on, what is kept."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import Worker
 
 from activities.audit import AuditActivities
@@ -43,13 +44,32 @@ class Forgetful(FakeBackups):
     """Takes a backup whose answer is lost on its way, once, where it is told to."""
 
     forgets = False
+    patient = False
+    """Whether it works until what it tells of it raises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: list[str] = []
 
     def take(self, progress: Progress | None = None) -> BackupManifest:
+        if self.patient:
+            self._called_blocking("take")
+            self._work_until_ended(progress)
         taken = super().take(progress)
         if self.forgets:
             self.forgets = False
             raise ConnectionResetError("the answer was lost")
         return taken
+
+    def _work_until_ended(self, progress: Progress | None) -> None:
+        assert progress is not None
+        try:
+            while True:
+                progress("still at work")
+                time.sleep(0.01)
+        except BaseException as error:
+            self.ended.append(type(error).__name__)
+            raise
 
 
 class Vault:
@@ -174,6 +194,32 @@ async def test_run_when_no_backup_can_be_taken_then_an_older_one_is_still_proved
     assert "No backup was taken: pg_dump failed" in said
     assert report.rounds[0].proven
     assert report.pruned is not None
+
+
+async def test_run_when_the_backup_lacks_a_part_then_it_is_proved_and_people_are_told(
+    vault: Vault,
+) -> None:
+    vault.backups.lacking = ("The inventory of bucket reports: it is gone.",)
+    said, report = await vault.failed(take=True)
+    assert said == "The backup lacks a part. The inventory of bucket reports: it is gone."
+    assert report.rounds[0].proven
+
+
+async def test_run_when_cancelled_then_the_work_ends_and_nobody_is_told(vault: Vault) -> None:
+    vault.backups.patient = True
+    handle = await vault.client.start_workflow(
+        BackupProof.run,
+        BackupProofRequest(estate="shop", take=True),
+        id="backup-proof/cancelled",
+        task_queue=vault.queue,
+    )
+    await until(lambda: bool(vault.backups.called("take")))
+    await handle.cancel()
+    with pytest.raises(WorkflowFailureError) as raised:
+        await handle.result()
+    assert isinstance(raised.value.cause, CancelledError)
+    assert vault.backups.ended == ["CancelledError"]
+    assert vault.notifier.messages == []
 
 
 async def test_run_when_there_is_no_backup_at_all_then_it_is_critical(vault: Vault) -> None:

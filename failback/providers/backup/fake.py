@@ -44,6 +44,8 @@ class FakeBackups(Faults):
         """Newest first."""
         self.inventories: dict[tuple[str, str], tuple[InventoriedObject, ...]] = {}
         """By the ids of a backup and the name of a bucket."""
+        self.lacking: tuple[str, ...] = ()
+        """What backups lack that are taken from now on."""
         self.unsound: set[str] = set()
         """Ids of backups that do not hold, as a proof will find."""
 
@@ -69,8 +71,11 @@ class FakeBackups(Faults):
             hash_probe=0,
             tables=(),
             parts=(),
+            lacking=self.lacking,
         )
-        found = BackupSummary(id=manifest.id, state=BackupState.COMPLETE, taken_at=at)
+        found = BackupSummary(
+            id=manifest.id, state=BackupState.COMPLETE, taken_at=at, lacking=self.lacking
+        )
         with self._lock:
             self.kept.insert(0, found)
         return manifest

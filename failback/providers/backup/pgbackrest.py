@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -39,10 +38,10 @@ from failback.models.backups import (
 )
 from failback.models.common import Side
 from failback.ports import Progress
-from failback.providers.backup.content import read_content
+from failback.providers.backup.content import Content
 from failback.providers.backup.pgbackrest_info import APPLIED, TAKING, Backup, Stanza, read_info
 from failback.providers.backup.programs import Programs
-from failback.providers.backup.proving import OF_THE_BACKUP, Trial, amcheck, rules_that_held
+from failback.providers.backup.proving import OF_THE_BACKUP, Held, Trial, judge, read_all
 from failback.providers.backup.scratch import account_of, restored_server
 from failback.providers.backup.shelf import Shelf
 from failback.providers.backup.signed import me, software
@@ -54,15 +53,6 @@ from failback.sections.backup import PgBackRestConfig
 
 _CHANGED = re.compile(r"checksum|format ?error|inflate|crypto ?error|lz4|zst", re.IGNORECASE)
 _MISSING = re.compile(r"missing file|FileMissingError|is not valid", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Compared:
-    tables: int
-    rows: int
-    rules: tuple[str, ...]
-    amcheck: str
-    server_version: str
 
 
 class PgBackRestBackups:
@@ -218,7 +208,7 @@ class PgBackRestBackups:
             proven_by="" if proven is None else proven.by,
         )
 
-    def _tried(self, backup: Backup, tell: Progress) -> _Compared:
+    def _tried(self, backup: Backup, tell: Progress) -> tuple[Content, Held]:
         tell(f"Restoring {backup.label}, {backup.info.size:,} bytes, aside.")
 
         def restore(data: Path, account: Mapping[str, Any]) -> None:
@@ -245,18 +235,11 @@ class PgBackRestBackups:
             self._origin.dsn,
             tell=tell,
         ) as dsn:
-            tell("Reading every row.")
             connect = partial(Servers(dsn, dsn).connect, Side.SOURCE, autocommit=True)
             try:
-                content = read_content(connect, self._origin.excluded, self._trial.parallel)
-                with closing(connect()) as session:
-                    return _Compared(
-                        tables=len(content.tables),
-                        rows=sum(one.rows for one in content.tables),
-                        rules=rules_that_held(session, self._trial.rules, backup.label),
-                        amcheck=amcheck(session, backup.label),
-                        server_version=session.execute("SHOW server_version").fetchall()[0][0],
-                    )
+                excluded, parallel = self._origin.excluded, self._trial.parallel
+                content = read_all(connect, excluded, parallel, tell)
+                return content, judge(connect, self._trial.rules, backup.label, tell)
             except psycopg.Error as error:
                 raise BackupRestoreError(
                     f"The restored database cannot be read: {str(error).splitlines()[0]}.",
@@ -264,9 +247,14 @@ class PgBackRestBackups:
                 ) from error
 
     def _proof(
-        self, backup: Backup, seconds: float, *, held: _Compared | None = None, problem: str = ""
+        self,
+        backup: Backup,
+        seconds: float,
+        *,
+        held: tuple[Content, Held] | None = None,
+        problem: str = "",
     ) -> BackupProof:
-        return BackupProof(
+        proof = BackupProof(
             backup=backup.label,
             estate=self._estate,
             manifest_sha256=backup.digest,
@@ -275,13 +263,20 @@ class PgBackRestBackups:
             at=datetime.now(UTC),
             by=me(),
             software=software(),
-            server_version=held.server_version if held else "",
-            tables=held.tables if held else 0,
-            rows=held.rows if held else 0,
             bytes=backup.info.size,
-            rules=held.rules if held else (),
-            amcheck=held.amcheck if held else "",
             seconds=seconds,
+        )
+        if held is None:
+            return proof
+        content, judged = held
+        return proof.model_copy(
+            update={
+                "server_version": judged.server_version,
+                "tables": len(content.tables),
+                "rows": sum(one.rows for one in content.tables),
+                "rules": judged.rules,
+                "amcheck": judged.amcheck,
+            }
         )
 
     def _keep(self, proof: BackupProof) -> None:

@@ -4,9 +4,10 @@ Changes when a proof has to look at something else. Nothing of a backup is execu
 manifest, its signature and the bytes of all its parts have been checked.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from failback.models.backups import BackupManifest
 from failback.models.common import Side
 from failback.ports import Progress
 from failback.providers.backup import beside
-from failback.providers.backup.content import Content, hash_probe, read_content
+from failback.providers.backup.attending import attended
+from failback.providers.backup.content import Connect, Content, hash_probe, read_content
 from failback.providers.backup.fetching import fetch
 from failback.providers.backup.programs import Programs
 from failback.providers.backup.restoring import restore_dump
@@ -97,9 +99,10 @@ def tried(shelf: Shelf, manifest: BackupManifest, trial: Trial, work: Path, tell
         BackupError: something does not hold; see `OF_THE_BACKUP`.
     """
     tell(f"Checking {len(manifest.parts)} parts, {manifest.bytes:,} bytes.")
-    fetch(shelf, manifest, work / "parts", trial.parallel)
-    objects = beside.check(work / "parts", manifest)
-    dump = work / "parts" / DUMP
+    parts = work / "parts"
+    fetch(shelf, manifest, parts, trial.parallel, lambda _: tell("Fetching parts."))
+    objects = beside.check(parts, manifest)
+    dump = parts / DUMP
     _tables_are_in_dump(trial.programs, dump, manifest)
     with _scratch(trial, work, manifest) as dsn:
         tell("Restoring into a scratch database.")
@@ -109,18 +112,38 @@ def tried(shelf: Shelf, manifest: BackupManifest, trial: Trial, work: Path, tell
         try:
             with closing(connect()) as session:
                 _refuse_other_hashes(session, manifest)
-            excluded = manifest.excluded_schemas
-            compare(read_content(connect, excluded, trial.parallel), manifest)
-            with closing(connect()) as session:
-                rules = rules_that_held(session, trial.rules, manifest.id)
-                sound = amcheck(session, manifest.id)
-                version = session.execute("SHOW server_version").fetchall()[0][0]
+            compare(read_all(connect, manifest.excluded_schemas, trial.parallel, tell), manifest)
+            judged = judge(connect, trial.rules, manifest.id, tell)
         except psycopg.Error as error:
             raise BackupRestoreError(
                 f"The restored database cannot be read: {str(error).splitlines()[0]}.",
                 "Look at the scratch server, then prove the backup again.",
             ) from error
-    return Held(version, sound, rules, objects)
+    return replace(judged, objects=objects)
+
+
+def read_all(connect: Connect, excluded: Sequence[str], parallel: int, tell: Progress) -> Content:
+    """What a restored database holds; what `tell` raises ends the reading."""
+    halt = threading.Event()
+    reading = partial(read_content, connect, excluded, parallel, halt=halt)
+    return attended(reading, tell, "Reading every row.", halt.set)
+
+
+def judge(connect: Connect, rules: Sequence[Rule], backup: str, tell: Progress) -> Held:
+    """Whether a restored database keeps its rules and is sound.
+
+    Raises:
+        BackupRuleError: a rule is broken, or amcheck found damage.
+    """
+    with closing(connect()) as session:
+
+        def looking() -> Held:
+            held = _rules_that_held(session, rules, backup)
+            sound = _amcheck(session, backup)
+            version = session.execute("SHOW server_version").fetchall()[0][0]
+            return Held(version, sound, held)
+
+        return attended(looking, tell, "Checking rules, tables and indexes.", session.cancel)
 
 
 def _tables_are_in_dump(programs: Programs, dump: Path, manifest: BackupManifest) -> None:
@@ -206,7 +229,7 @@ def compare(content: Content, manifest: BackupManifest) -> None:
         )
 
 
-def rules_that_held(session: Connection, rules: Sequence[Rule], backup: str) -> tuple[str, ...]:
+def _rules_that_held(session: Connection, rules: Sequence[Rule], backup: str) -> tuple[str, ...]:
     """The names of the rules; raises BackupRuleError where one is broken."""
     for rule in rules:
         result = check_rule(session, rule)
@@ -219,7 +242,7 @@ def rules_that_held(session: Connection, rules: Sequence[Rule], backup: str) -> 
     return tuple(rule.name for rule in rules)
 
 
-def amcheck(session: Connection, backup: str) -> str:
+def _amcheck(session: Connection, backup: str) -> str:
     """Have amcheck look at tables and indexes, where the scratch server has it.
 
     Raises:

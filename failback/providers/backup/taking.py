@@ -111,7 +111,7 @@ def take(shelf: Shelf, origin: Origin, work: Path, tell: Progress) -> BackupMani
     files = sorted(path for path in work.rglob("*") if path.is_file())
     tell(f"Backup {backup}: carrying {len(files)} parts to {shelf.store.place}.")
     try:
-        parts = _carried(shelf, backup, work, files, origin.parallel)
+        parts = _carried(shelf, backup, work, files, origin.parallel, tell=tell)
         manifest = BackupManifest(
             id=backup,
             estate=shelf.estate,
@@ -261,12 +261,16 @@ def _quoted(name: str) -> str:
 
 
 def _carried(
-    shelf: Shelf, backup: str, work: Path, files: list[Path], parallel: int
+    shelf: Shelf, backup: str, work: Path, files: list[Path], parallel: int, *, tell: Progress
 ) -> tuple[BackupPart, ...]:
     with ThreadPoolExecutor(parallel) as pool:
         carried = [pool.submit(_part, shelf, backup, work, path) for path in files]
         try:
-            return tuple(one.result() for one in carried)
+            parts = []
+            for one in carried:
+                parts.append(one.result())
+                tell("Carrying parts.")
+            return tuple(parts)
         finally:
             for one in carried:
                 one.cancel()
