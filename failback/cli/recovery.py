@@ -1,6 +1,7 @@
 """`failback recovery …`: where a disaster recovery stands, and what people answer at its gates."""
 
 import asyncio
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -9,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from failback.cli.decisions import AsOption, RoleOption
+from failback.cli.exits import of_outcome
 from failback.cli.output import ExitCode
 from failback.cli.session import ConfigOption, JsonOption, Session, opened
 from failback.cli.writing import MARKS, STYLES, amount, fact, heading
+from failback.errors import ConfigurationError
 from failback.models.common import Outcome
 from failback.models.recovery import (
     Assessment,
@@ -57,6 +60,32 @@ def status(
     if found.manual_intervention_required:
         return ExitCode.FAILED
     return ExitCode.DONE if _all_back(found) else ExitCode.WAITING
+
+
+@app.command()
+def assess(ctx: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> int:
+    """Look at every part now, as a level 4 does first. Nothing stays written; no worker is needed.
+
+    Exits 0 where every part is healthy, 1 where one has to be restored, 3 where one is degraded or
+    could not be told, as one that is not configured.
+    """
+    session = opened(ctx, config, as_json)
+    recovery = session.recovery()
+    if recovery is None:
+        raise ConfigurationError(
+            "The configuration has no section `recovery`.",
+            "Add one with standby_dsn (see docs/recovery.md).",
+        )
+    with closing(recovery):
+        found = recovery.assess(session.output.note)
+    outcome = _assessed(found)
+
+    def write(console: Console) -> None:
+        heading(console, f"Assessment of {session.estate.estate}", outcome)
+        write_assessment(console, found)
+
+    session.output.show(found, write)
+    return of_outcome(outcome)
 
 
 @app.command("go-on")
@@ -143,6 +172,14 @@ async def _status(session: Session, rollback: str | None) -> RecoveryResult:
 async def _answer(session: Session, rollback: str | None, answer: GateAnswer) -> RecoveryGate:
     recoveries = await session.recoveries()
     return await recoveries.answer(rollback, answer)
+
+
+def _assessed(found: Assessment) -> Outcome:
+    """The gravest of what was found; an assessment of nothing says nothing."""
+    outcomes = {_OUTCOME[one.condition] for one in found.parts}
+    if Outcome.FAILED in outcomes:
+        return Outcome.FAILED
+    return Outcome.SUCCEEDED if outcomes == {Outcome.SUCCEEDED} else Outcome.INCONCLUSIVE
 
 
 def _all_back(found: RecoveryResult) -> bool:

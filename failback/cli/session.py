@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from failback.config import Estate
     from failback.models.common import Level
     from failback.ports import AuditLog, ReverseSyncEngine
-    from failback.recovery_ports import ChangeArchive
+    from failback.recovery_ports import ChangeArchive, Recovery
     from failback.telemetry import Telemetry
     from failback.temporal.post_mortems import PostMortems
     from failback.temporal.recoveries import Recoveries
@@ -92,6 +92,13 @@ class Session:
         from failback.change_archive.opening import open_archive  # noqa: PLC0415 - boto3 is slow
 
         return open_archive(estate)
+
+    def recovery(self) -> "Recovery | None":
+        """What assesses and restores this estate; None where it has none. The caller closes it."""
+        estate = self.estate
+        from failback.providers.recovery.opening import open_recovery  # noqa: PLC0415 - boto3 is slow
+
+        return open_recovery(estate)
 
     async def rollbacks(self) -> "Rollbacks":
         """The rollbacks of this estate; raises UnreachableError without Temporal."""
