@@ -109,13 +109,21 @@ def described(name: str) -> Description:
     if not file.is_file():
         pytest.skip(f"the published API description {name} is not beside this repository")
     text = file.read_text(encoding="utf-8")
-    document = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    return read(json.loads(text) if file.suffix == ".json" else yaml.safe_load(text))
+
+
+def read(document: Any) -> Description:
+    """A description that is at hand, such as our own gateway's."""
     schemes = document.get("components", {}).get("securitySchemes", {})
     document = _repaired(document, schemes)
     prefix = httpx.URL(document["servers"][0]["url"]).path if document.get("servers") else ""
     # Requests come to a loopback address: only the path of a server is held to.
     document["servers"] = [{"url": prefix or "/"}]
-    return Description(OpenAPI.from_dict(document, config=Config(spec_validator_cls=None)), prefix)
+    config = Config(
+        spec_validator_cls=None,
+        extra_media_type_deserializers={"application/problem+json": json.loads},
+    )
+    return Description(OpenAPI.from_dict(document, config=config), prefix)
 
 
 class WatchedTransport(httpx.AsyncBaseTransport):
