@@ -95,9 +95,8 @@ def test_level_3_when_run_under_load_then_the_whole_product_goes_on_at_the_sourc
     assert result["success"], result["error"]
     assert result["execution_seconds"] < 60.0
     assert result["data_loss"]["lost_rows"] == 0
-    assert {step["name"]: step["outcome"] for step in result["steps"]} == {
-        step["name"]: "succeeded" for step in result["steps"]
-    }
+    wrong = [step for step in result["steps"] if step["outcome"] != "succeeded"]
+    assert not wrong, (wrong, result["validation"])
     assert len(result["validation"]["items"]) >= 7
     assert result["paused"]
     verdict = lab.audit()
