@@ -38,11 +38,17 @@ class BackupActivities:
     """An estate's backups.
 
     Args:
-        backups: where they are.
+        opened: the backups, opened at the first call. What keeps them from being opened, such as
+            a key that is not there, is told to whoever waits for them: it is no reason to have no
+            worker, which rollbacks need.
     """
 
-    def __init__(self, backups: Backups) -> None:
-        self._backups = backups
+    def __init__(self, opened: Callable[[], Backups]) -> None:
+        self._opened = opened
+
+    @property
+    def _backups(self) -> Backups:
+        return self._opened()
 
     @activity.defn
     @maps_errors

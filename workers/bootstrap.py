@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from temporalio.client import Client
@@ -73,7 +74,7 @@ async def _serve(
     ports = compose(estate)
     settings = SyncSettings.of(estate)
     engine, catch_up = ReverseSync(settings), CatchUp(settings)
-    backups = None if estate.backup is None else open_backups(estate, path)
+    backups = None if estate.backup is None else cache(partial(open_backups, estate, path))
     try:
         async with system_ports(estate, ports, engine) as system:
             known = replace(
@@ -88,8 +89,8 @@ async def _serve(
     finally:
         engine.close()
         catch_up.close()
-        if backups is not None:
-            backups.close()
+        if backups is not None and backups.cache_info().currsize:
+            backups().close()
         await ports.aclose()
 
 

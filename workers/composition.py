@@ -124,8 +124,8 @@ class WorkerPorts:
     catch_up: CatchUpEngine | None = None
     """None where backlogs are never shared out, as in a dry run."""
     system: SystemPorts = field(default_factory=SystemPorts)
-    backups: Backups | None = None
-    """None where the estate has none, and in a dry run."""
+    backups: Callable[[], Backups] | None = None
+    """Opens them; None where the estate has none, and in a dry run."""
 
 
 def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:

@@ -14,7 +14,12 @@ from temporalio.worker import Worker
 from activities.audit import AuditActivities
 from activities.backups import BackupActivities
 from activities.notifications import NotificationActivities
-from failback.errors import BackupNotFoundError, BackupToolError, ConfigurationError
+from failback.errors import (
+    BackupNotFoundError,
+    BackupToolError,
+    ConfigurationError,
+    FailbackError,
+)
 from failback.lab.temporal import TemporalServer
 from failback.models.backup_schedule import BackupSchedule, BackupScheduleStatus
 from failback.models.backups import (
@@ -80,10 +85,17 @@ class Vault:
         self.queue = queue
         self.backups = Forgetful()
         self.notifier = FakeNotifier()
+        self.closed_by: FailbackError | None = None
+
+    def opened(self) -> FakeBackups:
+        """Fails where it is told that they cannot be opened."""
+        if self.closed_by is not None:
+            raise self.closed_by
+        return self.backups
 
     def worker(self, threads: ThreadPoolExecutor) -> Worker:
         told = NotificationActivities(self.notifier)
-        backups = BackupActivities(self.backups)
+        backups = BackupActivities(self.opened)
         return Worker(
             self.client,
             task_queue=self.queue,
@@ -220,6 +232,12 @@ async def test_run_when_cancelled_then_the_work_ends_and_nobody_is_told(vault: V
     assert isinstance(raised.value.cause, CancelledError)
     assert vault.backups.ended == ["CancelledError"]
     assert vault.notifier.messages == []
+
+
+async def test_run_when_backups_cannot_be_opened_then_people_are_told_why(vault: Vault) -> None:
+    vault.closed_by = ConfigurationError("The key /etc/failback/key is not there.")
+    said, _ = await vault.failed(take=True)
+    assert said.startswith("No backup was taken: The key /etc/failback/key is not there.")
 
 
 async def test_run_when_there_is_no_backup_at_all_then_it_is_critical(vault: Vault) -> None:
