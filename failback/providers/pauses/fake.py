@@ -23,7 +23,7 @@ class FakeActivity(Faults):
     async def look(self) -> Remembered:
         """See `Activity.look`."""
         await self._called("look")
-        return {"jobs": sorted(self.running_jobs)}
+        return {"jobs": [*sorted(self.running_jobs)]}
 
     async def stop(self, told: Told, remembered: Remembered) -> Seen:
         """See `Activity.stop`."""

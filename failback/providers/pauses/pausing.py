@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from failback.errors import FailbackError, PauseError
 from failback.models.common import Outcome
@@ -38,7 +39,7 @@ class EstatePauses:
             await self._memory.holds()
             items = await asyncio.gather(
                 *(
-                    _timed(name, lambda name=name: self._stopped(name, rollback_id, reason))
+                    _timed(name, partial(self._stopped, name, rollback_id, reason))
                     for name in self._activities
                 )
             )
@@ -62,8 +63,7 @@ class EstatePauses:
             holds = await self._chosen(rollback_id, names)
             # One after another: whether an activity goes on depends on who else holds it.
             items = [
-                await _timed(hold.activity, lambda hold=hold: self._started(hold, who))
-                for hold in holds
+                await _timed(hold.activity, partial(self._started, hold, who)) for hold in holds
             ]
         return _report([*items, *_unknown(names, holds)])
 
@@ -105,7 +105,7 @@ class EstatePauses:
         """
         holds = list((await self._memory.holds()).values())
         items = await asyncio.gather(
-            *(_timed(hold.activity, lambda hold=hold: self._looked_at(hold)) for hold in holds)
+            *(_timed(hold.activity, partial(self._looked_at, hold)) for hold in holds)
         )
         return _report(items)
 
@@ -120,7 +120,7 @@ class EstatePauses:
 
         items = await asyncio.gather(
             *(
-                _timed(name, lambda activity=activity: looked(activity))
+                _timed(name, partial(looked, activity))
                 for name, activity in self._activities.items()
             )
         )
