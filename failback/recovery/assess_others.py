@@ -58,15 +58,23 @@ def look_at_auth(
 def look_at_storage(
     buckets: tuple[tuple[str, str], ...],
     source: ObjectEndpoint | None,
-    target: ObjectEndpoint | None,
+    manifest: BackupManifest | None,
     progress: Progress,
 ) -> Iterator[Finding]:
-    """Whether each bucket is there, and has objects where the target's has some."""
+    """Whether each bucket is there, and has objects where it had some when it was backed up.
+
+    One that is empty may never have had any: the target's come with the storage sync.
+    """
     if source is None or not buckets:
         yield untold("buckets", "no storage is configured: nothing was looked at", vital=True)
         return
+    had = {
+        one.bucket: one.objects
+        for one in (manifest.buckets if manifest is not None else ())
+        if manifest is not None and manifest.side is Side.SOURCE
+    }
     missing = 0
-    for bucket, counterpart in buckets:
+    for bucket, _ in buckets:
         progress(f"Looking at the bucket {bucket}.")
         name = f"bucket {bucket}"
         try:
@@ -75,14 +83,13 @@ def look_at_storage(
                 missing += 1
                 yield Finding(name, Condition.CORRUPTED, state.problem or "it is not there")
                 continue
-            has = _has_objects(source, bucket)
+            has = any(page.objects for page in islice(source.listed(bucket, ""), 1))
         except FailbackError as error:
             yield untold(name, error.cause, vital=True)
             continue
-        theirs = None if has else _target_has(target, counterpart)
         kept = "keeps versions" if state.versioned else "keeps no versions"
-        if theirs:
-            detail = "it is empty, and the target's is not"
+        if not has and had.get(bucket):
+            detail = f"it is empty, and had {had[bucket]:,} objects when it was backed up"
             yield Finding(name, Condition.CORRUPTED, detail)
         else:
             yield sound(name, f"it is there and {kept}" + ("" if has else "; it is empty"))
@@ -125,16 +132,3 @@ def look_at_functions(
         # A function is switched on again by itself, and needs the database to answer.
         why = "" if database_is_sound else " It may only lack its database."
         yield Finding(f"function {name} answers", Condition.DEGRADED, item.detail + why)
-
-
-def _has_objects(endpoint: ObjectEndpoint, bucket: str) -> bool:
-    return any(page.objects for page in islice(endpoint.listed(bucket, ""), 1))
-
-
-def _target_has(target: ObjectEndpoint | None, bucket: str) -> bool | None:
-    if target is None:
-        return None
-    try:
-        return target.state(bucket).exists and _has_objects(target, bucket)
-    except FailbackError:
-        return None

@@ -36,7 +36,7 @@ def assess(settings: RecoverySettings, hands: Hands, loop: Loop, progress: Progr
     database = look_at_database(
         settings, hands.vault, manifest, _balancer_sees(settings, hands, loop), progress
     )
-    buckets = (settings.buckets, hands.source_objects, hands.target_objects)
+    buckets = (settings.buckets, hands.source_objects, manifest)
     parts = (
         assessed(Part.DATABASE, database.findings),
         assessed(Part.AUTH, look_at_auth(database, manifest, hands.auth)),

@@ -54,6 +54,8 @@ class Returner:
             items.append(self._reading(only=True))
         elif service is RecoveryService.CORE_API:
             items.extend((self._unfenced(), self._reading(only=False)))
+        elif service is RecoveryService.AI_SERVICES:
+            items.extend(self._functions())
         items.extend(self._weights(service, share))
         return ItemsReport(items=tuple(items))
 
@@ -133,6 +135,13 @@ class Returner:
             ended = end_sessions(session, restored.name)
         detail = f"{', '.join(roles) or 'everybody'}, and {ended} sessions were ended"
         return Item(name=name, outcome=Outcome.SUCCEEDED, detail=detail, changed=True)
+
+    def _functions(self) -> Iterator[Item]:
+        """Each is enabled on the source, which needs its database for that."""
+        fleet = self.hands.functions
+        if fleet is not None:
+            for name in self.loop.run(fleet.names()):
+                yield self.loop.run(fleet.bring_back(name))
 
     def _routes(self, service: RecoveryService) -> tuple[BackendRoute, ...]:
         return tuple(

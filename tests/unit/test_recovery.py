@@ -9,7 +9,9 @@ from types import MappingProxyType
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from failback import certificates
 from failback.errors import NoProvenBackupError, NothingRestoredError, UnreachableError
+from failback.models.backups import BackedUpBucket
 from failback.models.common import Outcome, Service, Side
 from failback.models.recovery import Condition, Part, RecoveryService
 from failback.models.storage import BucketState, ObjectHead
@@ -18,6 +20,7 @@ from failback.object_sync.engine import ObjectSync
 from failback.ports import Progress
 from failback.providers.backup.fake import FakeBackups
 from failback.providers.backup.vault import ElsewhereVault
+from failback.providers.functions import FakeFunctionFleet
 from failback.providers.load_balancer import FakeLoadBalancer
 from failback.providers.recovery import FakeRecovery
 from failback.providers.storage import FakeEndpoint
@@ -27,11 +30,13 @@ from failback.recovery.beating import beating
 from failback.recovery.choosing import choose
 from failback.recovery.findings import Finding, assessed, sound, untold
 from failback.recovery.restoring import Restorer
+from failback.recovery.returning import Returner
 from failback.recovery.standby import Standby
 from failback.recovery.waiting import Loop
 from failback.sections.recovery import RecoveryConfig
 from failback.sections.storage import StorageConfig
 
+from support.backups import shelved
 from support.recoveries import NoVault
 
 HEAD = ObjectHead(size=0, etag="", content_type="text/plain")
@@ -86,7 +91,7 @@ def test_storage_when_a_bucket_was_deleted_then_made_again_and_filled_from_the_t
     for number in range(7):
         target.put("documents", f"{number}.txt", b"text", HEAD, None)
     found = assessed(
-        Part.STORAGE, look_at_storage((("documents", "documents"),), source, target, _quiet)
+        Part.STORAGE, look_at_storage((("documents", "documents"),), source, None, _quiet)
     )
     assert found.condition is Condition.GONE
     restorer = _restorer(source, target, tmp_path)
@@ -96,7 +101,7 @@ def test_storage_when_a_bucket_was_deleted_then_made_again_and_filled_from_the_t
     assert "made again: documents" in report.detail
     assert sum(len(page.objects) for page in source.listed("documents", "")) == 7
     found = assessed(
-        Part.STORAGE, look_at_storage((("documents", "documents"),), source, target, _quiet)
+        Part.STORAGE, look_at_storage((("documents", "documents"),), source, None, _quiet)
     )
     assert found.condition is Condition.HEALTHY
 
@@ -116,18 +121,40 @@ class _Known:
     known_objects = 12
 
 
-def test_storage_when_the_source_is_empty_and_the_target_is_not_then_corrupted() -> None:
-    source, target = FakeEndpoint(Side.SOURCE), FakeEndpoint(Side.TARGET)
+@pytest.mark.parametrize(
+    ("side", "had", "condition"),
+    [
+        (Side.SOURCE, 5, Condition.CORRUPTED),
+        (Side.SOURCE, 0, Condition.HEALTHY),
+        (Side.TARGET, 5, Condition.HEALTHY),
+    ],
+)
+def test_storage_when_a_bucket_is_empty_then_the_backup_tells_whether_objects_were_lost(
+    side: Side, had: int, condition: Condition, tmp_path: Path
+) -> None:
+    source = FakeEndpoint(Side.SOURCE)
     source.make("documents")
-    target.make("documents")
-    pair = (("documents", "documents"),)
-    assert assessed(Part.STORAGE, look_at_storage(pair, source, target, _quiet)).condition is (
-        Condition.HEALTHY
-    )
-    target.put("documents", "a", b"text", HEAD, None)
-    assert assessed(Part.STORAGE, look_at_storage(pair, source, target, _quiet)).condition is (
-        Condition.CORRUPTED
-    )
+    key = tmp_path / "key"
+    certificates.generate(key)
+    manifest = shelved(tmp_path / "store", key, 1).manifest
+    bucket = BackedUpBucket(bucket="documents", part="b", versioned=False, objects=had, bytes=had)
+    manifest = manifest.model_copy(update={"side": side, "buckets": (bucket,)})
+    found = look_at_storage((("documents", "documents"),), source, manifest, _quiet)
+    assert assessed(Part.STORAGE, found).condition is condition
+
+
+def test_functions_when_their_service_is_enabled_then_each_is_brought_back() -> None:
+    fleet = FakeFunctionFleet(["hello", "share"])
+    hands = Hands(vault=NoVault(), balancer=FakeLoadBalancer(), functions=fleet)
+    settings, loop = _settings(), Loop()
+    returner = Returner(settings, hands, Standby(settings), loop)
+    # Nobody answers at the target's address, so that it takes no writes.
+    enabled = returner.enable(RecoveryService.AI_SERVICES, 100)
+    assert enabled.outcome is Outcome.SUCCEEDED, enabled.detail
+    assert {item.name for item in enabled.items} >= {"one writer", "hello", "share"}
+    assert fleet.calls == ["bring_back hello", "bring_back share"]
+    assert returner.look(RecoveryService.AI_SERVICES).outcome is Outcome.SUCCEEDED
+    loop.close()
 
 
 def test_condition_when_evidence_differs_then_the_gravest_counts() -> None:
