@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Iterator
 
 from temporalio import activity
 from temporalio.exceptions import CancelledError
@@ -32,3 +34,24 @@ async def beating(every_seconds: float) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@contextlib.contextmanager
+def beating_sync(every_seconds: float) -> Iterator[None]:
+    """The same for work in a thread that may be silent for longer than a heartbeat may take.
+
+    A cancel still arrives where the work reports progress.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(every_seconds):
+            activity.heartbeat()
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(beat,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

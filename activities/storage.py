@@ -3,11 +3,14 @@
 from temporalio import activity
 
 from activities.failures import maps_errors_sync
-from activities.heartbeating import heartbeat
+from activities.heartbeating import beating_sync, heartbeat
 from failback.models.common import Outcome
 from failback.models.requests import StorageRequest
 from failback.models.storage import StorageSyncReport, StorageVerifyReport
 from failback.storage_ports import StorageSyncEngine
+
+_BEAT_SECONDS = 1.0
+"""A slow page of a listing, or the join of two large ones, takes longer than a missing beat may."""
 
 
 class StorageActivities:
@@ -38,11 +41,13 @@ class StorageActivities:
         """Compare what the listings do not show to be as it was when it was last equal."""
         if self._storage is None:
             return StorageVerifyReport(outcome=Outcome.INCONCLUSIVE, buckets=())
-        return self._storage.verify(heartbeat, quick=True)
+        with beating_sync(_BEAT_SECONDS):
+            return self._storage.verify(heartbeat, quick=True)
 
     def _synced(self, request: StorageRequest, *, settle: bool) -> StorageSyncReport:
         if self._storage is None:
             return StorageSyncReport(outcome=Outcome.INCONCLUSIVE, buckets=())
-        return self._storage.sync(
-            heartbeat, deletes_accepted_by=request.deletes_accepted_by, settle=settle
-        )
+        with beating_sync(_BEAT_SECONDS):
+            return self._storage.sync(
+                heartbeat, deletes_accepted_by=request.deletes_accepted_by, settle=settle
+            )

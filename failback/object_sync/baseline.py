@@ -19,7 +19,12 @@ class Recorder(Examiner):
         """Record one pair of buckets, and say what was found."""
         findings = self._findings(pair, progress)
         counts: Counter[str] = Counter()
-        done = as_done(findings, lambda one: self._seen(pair, one), self._parallel)
+        done = as_done(
+            findings,
+            lambda one: self._seen(pair, one),
+            self._parallel,
+            lambda: progress(f"{pair.target}: waiting for an object"),
+        )
         while chunk := list(islice(done, self._parallel * 4)):
             counts.update(word for _, word, _ in chunk)
             self._inventory.record(

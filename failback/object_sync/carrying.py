@@ -4,6 +4,7 @@ Every write names the version that it replaces, so that an attempt that was give
 runs somewhere cannot replace what a later one wrote.
 """
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ class Carried:
     explanation: str = ""
 
 
+class _StoppedError(Exception):
+    """Somebody stopped the sync; the upload stays, so that the next one goes on with it."""
+
+
 class Carrier:
     """Carries objects of one pair of buckets. Thread-safe.
 
@@ -42,6 +47,7 @@ class Carrier:
         uploads: remembers uploads in parts.
         part_bytes: larger objects go in parts.
         parts: runs the parts of all objects; its size bounds memory.
+        stop: once it is set, no further part is begun.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Carrier:
         uploads: Uploads,
         part_bytes: int,
         parts: ThreadPoolExecutor,
+        stop: threading.Event,
     ) -> None:
         self._pair = pair
         self._source = source
@@ -60,6 +67,7 @@ class Carrier:
         self._uploads = uploads
         self._part_bytes = part_bytes
         self._parts = parts
+        self._stop = stop
         self._comparer = Comparer(source, target, part_bytes)
         self._near = (source.place, source.account) == (target.place, target.account)
 
@@ -142,6 +150,8 @@ class Carrier:
             etag, known_size = there.get(number, ("", -1))
             if known_size == size:
                 return etag
+            if self._stop.is_set():
+                raise _StoppedError
             if self._near:
                 origin = (self._pair.target, key, target.etag)
                 return self._source.copy_part(upload, number, origin, (start, size))

@@ -1,5 +1,6 @@
 """The storage sync of an estate: status, baseline, sync, verify."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -143,6 +144,8 @@ class ObjectSync:
         """See `StorageSyncEngine.sync`."""
         began = time.monotonic()
         reports, notes = [], []
+        stop = threading.Event()
+        told = _stopping(progress or _silent, stop)
         with (
             self._opened() as inventory,
             closing(Uploads(self._inventory)) as uploads,
@@ -156,6 +159,7 @@ class ObjectSync:
                     uploads=uploads,
                     part_bytes=self._part_bytes,
                     parts=parts,
+                    stop=stop,
                 )
                 syncer = BucketSyncer(
                     pair,
@@ -168,7 +172,7 @@ class ObjectSync:
                     deletes_accepted=bool(deletes_accepted_by),
                     settle=settle,
                 )
-                report, examples = syncer.run(progress or _silent)
+                report, examples = syncer.run(told)
                 reports.append(report)
                 notes.extend(examples)
                 for key, upload in uploads.all(pair.name):
@@ -225,6 +229,19 @@ class ObjectSync:
 
 def _silent(_: str) -> None:
     """Progress that nobody wants."""
+
+
+def _stopping(progress: Progress, stop: threading.Event) -> Progress:
+    """The same progress, which tells threads at work when it raises."""
+
+    def told(sentence: str) -> None:
+        try:
+            progress(sentence)
+        except BaseException:
+            stop.set()
+            raise
+
+    return told
 
 
 def _worst(outcomes: list[Outcome]) -> Outcome:

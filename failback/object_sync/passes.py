@@ -131,7 +131,12 @@ class BucketSyncer:
         )
         self._decide(fates)
         self._inventory.intend(self._pair.name)
-        done = as_done(self._work(), lambda one: self._carrier.carry(*one), self._config.parallel)
+        done = as_done(
+            self._work(),
+            lambda one: self._carrier.carry(*one),
+            self._config.parallel,
+            lambda: progress(f"{self._pair.target}: waiting for an object"),
+        )
         while chunk := list(islice(done, self._config.parallel * 4)):
             self._record(chunk, fates)
             progress(
@@ -210,7 +215,8 @@ def list_both(
         {
             Side.SOURCE: source.listed(pair.source, pair.prefix),
             Side.TARGET: target.listed(pair.target, pair.prefix),
-        }
+        },
+        lambda: progress(f"{pair.target}: waiting for a page of a listing"),
     )
     with closing(pages):
         for number, (side, page) in enumerate(pages, 1):

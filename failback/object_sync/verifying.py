@@ -76,6 +76,7 @@ class Verifier(Examiner):
             findings,
             lambda found: self._judged(pair, found, read_all=read_all),
             self._parallel,
+            lambda: progress(f"{pair.target}: waiting for an object"),
         )
         for number, one in enumerate(judgements, 1):
             for digest, side in zip(digests, (one.source, one.target), strict=True):

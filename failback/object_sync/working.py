@@ -15,14 +15,16 @@ K = TypeVar("K")
 _WAITING = 4
 """Pieces that wait for each thread, so that none is idle."""
 _LOOK_SECONDS = 0.1
+_TICK_SECONDS = 1.0
 
 
 def as_they_come(
-    sources: Mapping[K, Iterable[R]],
+    sources: Mapping[K, Iterable[R]], tick: Callable[[], None]
 ) -> Generator[tuple[K, R], None, None]:
     """What several iterables give, each read in a thread of its own, with few items waiting.
 
-    The first error ends all of it; the others end with the item that they are at.
+    The first error ends all of it; the others end with the item that they are at. `tick` is as for
+    `as_done`.
     """
     readers: _Readers[K, R] = _Readers()
     with ThreadPoolExecutor(len(sources)) as pool:
@@ -31,7 +33,11 @@ def as_they_come(
         left = len(sources)
         try:
             while left:
-                name, item, error = readers.ready.get()
+                try:
+                    name, item, error = readers.ready.get(timeout=_TICK_SECONDS)
+                except queue.Empty:
+                    tick()
+                    continue
                 if error is not None:
                     raise error
                 if item is None:
@@ -69,10 +75,13 @@ class _Readers(Generic[K, R]):
         return False
 
 
-def as_done(work: Iterable[W], act: Callable[[W], R], parallel: int) -> Iterator[R]:
+def as_done(
+    work: Iterable[W], act: Callable[[W], R], parallel: int, tick: Callable[[], None]
+) -> Iterator[R]:
     """Results in the order in which they are ready. The first error ends all of it.
 
-    A large piece holds no other up. What is under way when an error comes is waited for.
+    A large piece holds no other up. What is under way when an error comes is waited for. While
+    nothing is ready, `tick` is called every second, and may raise to stop it.
     """
     with ThreadPoolExecutor(parallel) as pool:
         running: set[Future[R]] = set()
@@ -80,18 +89,31 @@ def as_done(work: Iterable[W], act: Callable[[W], R], parallel: int) -> Iterator
             for piece in work:
                 running.add(pool.submit(act, piece))
                 if len(running) >= _WAITING * parallel:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    done, running = _some(running, tick)
                     for future in done:
                         yield future.result()
             while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
+                done, running = _some(running, tick)
                 for future in done:
                     yield future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def in_order(work: Iterable[W], act: Callable[[W], R], parallel: int) -> Iterator[R]:
+def _some(
+    running: set[Future[R]], tick: Callable[[], None]
+) -> tuple[set[Future[R]], set[Future[R]]]:
+    """Those that are ready, at least one, and the others."""
+    while True:
+        done, others = wait(running, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
+        if done:
+            return done, others
+        tick()
+
+
+def in_order(
+    work: Iterable[W], act: Callable[[W], R], parallel: int, tick: Callable[[], None]
+) -> Iterator[R]:
     """As `as_done`, with the results in the order of the work."""
     with ThreadPoolExecutor(parallel) as pool:
         running: deque[Future[R]] = deque()
@@ -99,8 +121,10 @@ def in_order(work: Iterable[W], act: Callable[[W], R], parallel: int) -> Iterato
             for piece in work:
                 running.append(pool.submit(act, piece))
                 if len(running) >= _WAITING * parallel:
+                    _some({running[0]}, tick)
                     yield running.popleft().result()
             while running:
+                _some({running[0]}, tick)
                 yield running.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

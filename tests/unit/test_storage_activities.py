@@ -1,5 +1,6 @@
 """The storage activities on buckets in memory: ahead of the gap, inside it, and compared."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,23 @@ def test_objects_when_the_step_is_cancelled_then_the_sync_ends_and_may_be_repeat
     again = ActivityEnvironment().run(activities.sync_storage, REQUEST)
     assert again.outcome is Outcome.SUCCEEDED
     assert pair.contents(Side.SOURCE) == pair.contents(Side.TARGET)
+
+
+def test_objects_when_one_takes_long_then_the_activity_beats_all_the_same(pair: FakePair) -> None:
+    activities, environment = StorageActivities(pair.sync()), ActivityEnvironment()
+    beat = threading.Event()
+
+    def slow(call: str, key: str) -> None:
+        if (call, key) == ("put", "b"):
+            beat.clear()
+            assert beat.wait(20), "nothing was heard of it"
+
+    def heard(*_: object) -> None:
+        beat.set()
+
+    environment.on_heartbeat = heard
+    pair.source.before = slow
+    assert environment.run(activities.sync_storage, REQUEST).outcome is Outcome.SUCCEEDED
 
 
 def test_objects_when_the_estate_keeps_none_then_nothing_is_known() -> None:

@@ -1,6 +1,7 @@
 """What keeps the last storage sync short: one pass ahead, versions only at need, quick looks."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -197,7 +198,7 @@ def test_inventory_when_an_earlier_version_made_it_then_what_it_knows_stays(
 
 
 def test_items_when_several_give_them_then_all_come() -> None:
-    found = list(as_they_come({"a": range(50), "b": range(3), "c": ()}))
+    found = list(as_they_come({"a": range(50), "b": range(3), "c": ()}, lambda: None))
     assert sorted(item for name, item in found if name == "a") == list(range(50))
     assert sorted(item for name, item in found if name == "b") == [0, 1, 2]
 
@@ -212,4 +213,35 @@ def test_items_when_one_fails_then_its_error_ends_all() -> None:
             yield 0
 
     with pytest.raises(UnreachableError):
-        list(as_they_come({"endless": endless(), "failing": failing()}))
+        list(as_they_come({"endless": endless(), "failing": failing()}, lambda: None))
+
+
+def test_large_object_when_the_sync_is_stopped_meanwhile_then_no_further_part_begins(
+    tmp_path: Path,
+) -> None:
+    pair = in_memory(tmp_path)
+    pair.part_bytes = 10
+    pair.put(Side.TARGET, "large", b"a" * 995)
+    stopped = threading.Event()
+    parts: list[str] = []
+
+    def held(call: str, _key: str) -> None:
+        if call == "put_part":
+            parts.append(call)
+            assert stopped.wait(20)
+
+    def stop(sentence: str) -> None:
+        if "waiting" in sentence:
+            # Whoever is held goes on only after the sync has been told to stop.
+            threading.Timer(0.2, stopped.set).start()
+            raise InterruptedError
+
+    pair.source.before = held
+    with pytest.raises(InterruptedError):
+        pair.sync().sync(stop)
+    assert 0 < len(parts) <= 8
+    assert pair.source.uploads() == 1
+    pair.source.before = lambda _call, _key: None
+    assert pair.sync().sync().outcome is Outcome.SUCCEEDED
+    assert pair.contents(Side.SOURCE) == pair.contents(Side.TARGET)
+    assert pair.source.uploads() == 0
