@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from failback.models.common import Outcome
 from failback.models.post_mortem import PostMortemFacts
+from failback.models.recovery import Assessment, RecoveryResult
 from failback.models.rollback import RollbackResult
 from failback.reports import facts
 
@@ -30,6 +31,11 @@ def to_look_into(found: PostMortemFacts) -> list[Finding]:
     return [
         *_outcome(result),
         *_data(result),
+        *_recovery(result.recovery),
+        *(
+            Finding(f"{name} is still paused", "Is it resumed, or is it to stay so?")
+            for name in result.paused
+        ),
         *_availability(result),
         *_steps(result),
         *_decisions(found),
@@ -83,6 +89,49 @@ def _data(result: RollbackResult) -> Iterator[Finding]:
                 yield Finding(
                     f"{table.table}: {wrong:,} rows differ", "How did they come to differ?"
                 )
+
+
+def _recovery(recovery: RecoveryResult | None) -> Iterator[Finding]:
+    if recovery is None:
+        return
+    if recovery.assessment is not None:
+        yield from _damage(recovery.assessment)
+    if recovery.loss_seconds:
+        yield Finding(
+            f"Writes of {facts.seconds(recovery.loss_seconds)} at most were lost",
+            "Whose were they, and why did the change archive not have them?",
+        )
+    for one in recovery.services:
+        if one.holds:
+            times = "once" if one.holds == 1 else f"{one.holds} times"
+            yield Finding(
+                f"{one.service.value.replace('_', ' ').capitalize()} was held {times}",
+                "What made it unstable?",
+            )
+    for item in recovery.left:
+        yield Finding(
+            f"{item.name.replace('_', ' ')} was left out: {_short(item.detail)}",
+            "Is it still to be done?",
+        )
+
+
+def _damage(assessment: Assessment) -> Iterator[Finding]:
+    for part in assessment.parts:
+        if part.needs_restore:
+            seen = "; ".join(
+                f"{item.name}: {item.detail}"
+                for item in part.evidence
+                if item.outcome is not Outcome.SUCCEEDED
+            )
+            yield Finding(
+                f"The source's {part.part.value} was {part.condition.value}: {_short(seen)}",
+                "How was it damaged? What was damaged is kept.",
+            )
+    for item in assessment.choice.passed_over:
+        yield Finding(
+            f"Backup {item.name} was passed over: {_short(item.detail)}",
+            "Why could it not be taken, and why did nobody know?",
+        )
 
 
 def _availability(result: RollbackResult) -> Iterator[Finding]:

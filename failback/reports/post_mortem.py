@@ -1,12 +1,15 @@
 """A post-mortem as one HTML file and as Markdown that people go on writing in."""
 
 import re
+from collections.abc import Iterator
+from datetime import datetime
 from functools import lru_cache
 from importlib import metadata
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from failback.models.post_mortem import PostMortemFacts
+from failback.models.recovery import RecoveryResult
 from failback.reports import facts
 from failback.reports.facts import ReportExtras
 from failback.reports.findings import to_look_into
@@ -76,12 +79,32 @@ def timeline(found: PostMortemFacts) -> list[tuple[object, str]]:
     ]
     if found.completion is not None:
         moments.append((found.completion.at, f"post-mortem completed by {found.completion.who}"))
+    if found.result.recovery is not None:
+        moments += _recovered(found.result.recovery)
     return [(at, text) for at, text in sorted(moments, key=lambda one: one[0])]
+
+
+def _recovered(recovery: RecoveryResult) -> Iterator[tuple[datetime, str]]:
+    """What people answered at gates, and when services were back."""
+    for gate in recovery.gates:
+        if gate.answer is not None and gate.answered_at is not None:
+            verb = gate.answer.verb.value.replace("_", " ")
+            yield gate.answered_at, f"gate {gate.gate}: {verb} by {gate.answer.who}"
+    for one in recovery.services:
+        name = one.service.value.replace("_", " ")
+        yield one.enabled_at, f"{name} enabled"
+        if one.stable_at is not None:
+            yield one.stable_at, f"{name} stable"
 
 
 def plain(text: object) -> str:
     """A text in which Markdown finds no markup, on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def verbatim(text: object) -> str:
+    """A text as it is, as a code block: no line of it is markup, nor one of our marks."""
+    return "\n".join(f"    {line}" for line in str(text).replace("<!--", "<! --").splitlines())
 
 
 @lru_cache(maxsize=2)
@@ -93,5 +116,10 @@ def _environment(*, escaped: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clock": facts.clock, "seconds": facts.seconds, "plain": plain}
+    environment.filters |= {
+        "clock": facts.clock,
+        "seconds": facts.seconds,
+        "plain": plain,
+        "verbatim": verbatim,
+    }
     return environment
