@@ -5,8 +5,9 @@ from temporalio.client import WorkflowFailureError
 
 from failback.errors import RollbackRunningError, UnreachableError
 from failback.models.common import Level
+from failback.models.recovery import GateAnswer, GateVerb
 from failback.models.rollback import Decision, Phase, RollbackStatus
-from failback.temporal import ids, rollbacks
+from failback.temporal import ids, recoveries, rollbacks
 from workers.composition import build_worker
 
 from support.fake_estate import FakeEstate, MakeEstate
@@ -96,3 +97,21 @@ async def test_start_when_no_worker_runs_then_it_says_that_the_rollback_waits_fo
         fakes.client, fakes.estate.temporal.task_queue, fakes.ports, fakes.threads
     ):
         assert (await fakes.rollbacks.result(running)).success
+
+
+async def test_answers_when_no_worker_runs_then_they_are_told_to_be_open(
+    make_estate: MakeEstate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (rollbacks, recoveries):
+        monkeypatch.setattr(module, "_ANSWER_SECONDS", rollbacks._ANSWER_SECONDS / 10)
+    fakes = await make_estate(worker=False)
+    with pytest.raises(UnreachableError) as started:
+        await fakes.rollbacks.start(4, "the source is gone", "carol")
+    rollback_id = started.value.cause.split()[1]
+
+    with pytest.raises(UnreachableError, match="may still count"):
+        await fakes.rollbacks.decide(rollback_id, "reject", ALICE)
+    with pytest.raises(UnreachableError, match="may still count"):
+        await fakes.recoveries.answer(
+            rollback_id, GateAnswer(gate="1-activate", verb=GateVerb.GO_ON, who="alice")
+        )
