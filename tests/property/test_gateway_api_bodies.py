@@ -24,7 +24,8 @@ from support.fake_rollbacks import FakeRollbacks
 from support.gateway import TOKENS, gateway_of
 
 EXAMPLES = 2000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 60
-ROLLBACK = f"/api/rollbacks/{sample.level_2().rollback_id}"
+ID = sample.level_2().rollback_id
+ROLLBACK = f"/api/rollbacks/{ID}"
 PLACES = {
     "/api/rollbacks": "operator",
     f"{ROLLBACK}/raise": "operator",
@@ -104,7 +105,7 @@ def test_body_when_it_is_anything_then_only_what_fits_the_description_is_done(pl
 
 
 @settings(max_examples=EXAMPLES, deadline=None, database=None)
-@given(gate_name=texts, named=texts, role=st.sampled_from(sorted(TOKENS)))
+@given(gate_name=texts, named=st.just(ID) | texts, role=st.sampled_from(sorted(TOKENS)))
 def test_gate_when_its_name_is_anything_then_none_but_the_one_that_waits_is_answered(
     gate_name: str, named: str, role: str
 ) -> None:
