@@ -51,7 +51,10 @@ from failback.providers.backup.taking import Origin, applied_to
 from failback.reverse_sync.connections import Servers
 from failback.sections.backup import PgBackRestConfig
 
-_CHANGED = re.compile(r"checksum|format ?error|inflate|crypto ?error|lz4|zst", re.IGNORECASE)
+_CHANGED = re.compile(
+    r"checksum|format ?error|inflate|zlib|data error|unexpected eof|crypto ?error|lz4|zst|bz2",
+    re.IGNORECASE,
+)
 _MISSING = re.compile(r"missing file|FileMissingError|is not valid", re.IGNORECASE)
 
 
