@@ -167,7 +167,8 @@ def _read_btrees(session: Connection, deadline: Deadline, progress: Progress) ->
                     " SET LOCAL max_parallel_workers_per_gather = 0"
                 )
                 plan = session.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(through))
-                if f"'Index Name': '{name}'" not in str(plan.fetchall()[0][0]):
+                if f"'Index Name': {name!r}" not in str(plan.fetchall()[0][0]):
+                    unread.append(f"{place}.{name}: another index answers in its place")
                     continue
                 entries = session.execute(through).fetchall()[0][0]
         except _DAMAGED as error:
