@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -48,7 +49,8 @@ class RecoveryWorkflow(ReturningWorkflow):
         self.restores: list[RestoreReport] = []
         self._left: list[Item] = []
         self._replayed: RestoreReport | None = None
-        self._fenced = False
+        self._stopped_at: datetime | None = None
+        """From when on the target has acknowledged nothing, as far as that is known."""
         self._exact = False
         """Whether everything that the target acknowledged is on the side that will serve."""
         self._writing: list[asyncio.Task[None]] = []
@@ -136,8 +138,12 @@ class RecoveryWorkflow(ReturningWorkflow):
             return self.timeline.budget("restore_auth", default_seconds)
         return self.timeline.budget("restore_storage", default_seconds)
 
-    async def _replay(self, step_name: str) -> None:
-        """Archived changes on top of the backup; a second replay goes on after the first."""
+    async def _replay(self, step_name: str) -> bool:
+        """Archived changes on top of the backup; a second replay goes on after the first.
+
+        Returns:
+            Whether everything that was archived is restored.
+        """
         budget = self.timeline.budget("replay", 900.0)
         assert self.assessment is not None  # noqa: S101 - only reached with a backup
         before = self._replayed
@@ -155,6 +161,7 @@ class RecoveryWorkflow(ReturningWorkflow):
             self._replayed = report if report.replayed_upto or before is None else before
             self.synced_records += report.replayed_keys
             step.observed(report.outcome, restored(report), report.attempts)
+        return report.outcome is Outcome.SUCCEEDED
 
     async def _last_changes(self) -> None:
         """Fence the target, so that nothing is acknowledged there, and take what it has left."""
@@ -162,12 +169,15 @@ class RecoveryWorkflow(ReturningWorkflow):
         if not await self._target_fenced():
             return
         if self.restores_database:
-            await self._archive_the_rest()
-            await self._replay("replay")
-            self._exact = True
+            archived = await self._archive_the_rest()
+            self._exact = await self._replay("replay") and archived
         else:
             await self._drain_the_rest()
-        self.data_loss = DataLoss(lost_rows=0, detail="the target was fenced before its last read")
+        self.data_loss = (
+            DataLoss(lost_rows=0, detail="the target was fenced before its last read")
+            if self._exact
+            else _unknown("the archive does not hold everything that the target acknowledged")
+        )
 
     async def _target_fenced(self) -> bool:
         """Whether no write can be acknowledged on the target any more."""
@@ -175,18 +185,20 @@ class RecoveryWorkflow(ReturningWorkflow):
         try:
             async with self.timeline.step("fence", budget) as step:
                 report = await self.raise_target_fence(step, budget)
-                self._fenced = report.outcome is Outcome.SUCCEEDED
+                step.observed(report.outcome, report.detail, report.attempts)
+                fenced, why = report.outcome is Outcome.SUCCEEDED, report.detail
         except StepFailedError as failure:
-            self._fenced = False
-            self.data_loss = DataLoss(
-                lost_rows=None,
-                tail="unknown",
-                detail=f"the target could not be fenced ({failure.detail}): what it acknowledged "
-                "after the last archived change is not restored",
+            fenced, why = False, failure.detail
+        self._stopped_at = workflow.now()
+        if not fenced:
+            self.data_loss = _unknown(
+                f"the target could not be fenced ({why}): what it acknowledged after the last "
+                "archived change is not restored"
             )
-        return self._fenced
+        return fenced
 
-    async def _archive_the_rest(self) -> None:
+    async def _archive_the_rest(self) -> bool:
+        """Whether the archive holds everything that the target has acknowledged."""
         budget = self.timeline.budget("last_changes", 120.0)
         async with self.timeline.step("last_changes", budget) as step:
             state = await workflow.execute_activity_method(
@@ -194,9 +206,10 @@ class RecoveryWorkflow(ReturningWorkflow):
             )
             known = state.last_commit_at is not None
             step.observed(
-                Outcome.SUCCEEDED if known else Outcome.FAILED,
+                Outcome.SUCCEEDED if known else Outcome.INCONCLUSIVE,
                 state.detail or f"archived up to {state.last_position}",
             )
+        return known
 
     async def _drain_the_rest(self) -> None:
         budget = self.timeline.budget("last_changes", 120.0)
@@ -310,7 +323,8 @@ class RecoveryWorkflow(ReturningWorkflow):
         replayed = self._replayed.replayed_commit_at if self._replayed else None
         if replayed is None:
             return self.assessment.loss_seconds
-        return max((self.assessment.at - replayed).total_seconds(), 0.0)
+        until = self._stopped_at or self.assessment.at
+        return max((until - replayed).total_seconds(), 0.0)
 
     def evidence(self) -> tuple[str, ...]:
         """What speaks for the next step, a line each."""
@@ -324,7 +338,7 @@ class RecoveryWorkflow(ReturningWorkflow):
         """Remember what was not done, for the result and the runbook."""
         self._left.append(Item(name=name, outcome=Outcome.INCONCLUSIVE, detail=why))
         if name == "restore":
-            self.data_loss = DataLoss(lost_rows=None, tail="unknown", detail=why)
+            self.data_loss = _unknown(why)
 
     def last_detail(self, name: str) -> str:
         """What the newest step of a stage said."""
@@ -361,3 +375,7 @@ class RecoveryWorkflow(ReturningWorkflow):
         """What was written has workflows of its own before this one ends."""
         with contextlib.suppress(FailureError):
             await asyncio.gather(*self._writing)
+
+
+def _unknown(why: str) -> DataLoss:
+    return DataLoss(lost_rows=None, tail="unknown", detail=why)

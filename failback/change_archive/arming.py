@@ -3,6 +3,7 @@
 Changes when archiving needs something else there.
 """
 
+import time
 from importlib import metadata
 
 import psycopg
@@ -18,20 +19,30 @@ from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.pgoutput import lsn_text
 
 _SPACE, _ARCHIVER = 0x66616172, 1
+WAIT_SECONDS = 10.0
+"""How long somebody who archives is waited for."""
+_LOOK_SECONDS = 0.05
 
 
 def take(session: Connection) -> None:
     """Become the only one who archives this database, until the session ends.
 
+    A stretch of a worker's archiving takes moments; whoever comes in between waits for it.
+
     Raises:
-        SlotBusyError: somebody else is at it.
+        SlotBusyError: somebody else is at it, and stays.
     """
-    row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [_SPACE, _ARCHIVER]).fetchone()
-    if row is None or not row[0]:
-        raise SlotBusyError(
-            "Another failback is archiving changes of the target right now.",
-            "It goes on by itself when that one has finished.",
-        )
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [_SPACE, _ARCHIVER]).fetchone()
+        if row is not None and row[0]:
+            return
+        if time.monotonic() >= deadline:
+            raise SlotBusyError(
+                "Another failback is archiving changes of the target right now.",
+                "It goes on by itself when that one has finished.",
+            )
+        time.sleep(_LOOK_SECONDS)
 
 
 def publish(session: Connection, settings: ArchiveSettings) -> None:

@@ -201,6 +201,7 @@ class FakeArchive(Spoilable):
 
     def __init__(self, calls: list[Call]) -> None:
         super().__init__("archive", calls)
+        self.empty = False
 
     def arm(self) -> ArchiveState:
         return ArchiveState()
@@ -210,6 +211,8 @@ class FakeArchive(Spoilable):
 
     def archive_once(self, progress: Progress | None = None) -> ArchiveState:
         self._called_blocking("archive_once")
+        if self.empty:
+            return ArchiveState(detail="nothing is archived")
         return ArchiveState(
             segments=2, keys=5, last_position="0/9", last_commit_at=datetime.now(UTC)
         )

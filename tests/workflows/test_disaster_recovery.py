@@ -223,6 +223,25 @@ async def test_target_when_it_cannot_be_fenced_then_the_loss_is_said_and_bounded
     assert "could not be fenced" in result.data_loss.detail
 
 
+async def test_archive_when_there_is_none_then_the_backups_age_is_the_loss(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate(recovery=RECOVERY)
+    fakes.system.archive.empty = True
+    fakes.system.recovery.target_answers = False
+    rollback_id = await begun(fakes)
+    await led(fakes, rollback_id)
+    result = await fakes.rollbacks.result(None)
+
+    assert result.success, result.error
+    outcomes = {step.name: step.outcome for step in result.steps}
+    assert outcomes["last_changes"] is Outcome.INCONCLUSIVE
+    assert (result.data_loss.lost_rows, result.data_loss.tail) == (None, "unknown")
+    assert result.recovery is not None
+    assert result.recovery.loss_seconds is not None
+    assert 0.0 < result.recovery.loss_seconds < 60.0
+
+
 async def test_source_when_only_its_objects_are_gone_then_rows_are_drained_not_restored(
     make_estate: MakeEstate,
 ) -> None:

@@ -197,8 +197,11 @@ def test_replay_when_a_row_does_not_fit_then_the_table_is_named_and_it_goes_on_l
     estate.assert_restored(backup)
 
 
-def test_archive_when_another_one_is_at_it_then_it_stands_aside(estate: ArchivedEstate) -> None:
+def test_archive_when_another_one_is_at_it_then_it_stands_aside(
+    estate: ArchivedEstate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = estate.archive()
+    monkeypatch.setattr(arming, "WAIT_SECONDS", 0.2)
     with estate.pair.admin(Side.TARGET) as session:
         arming.take(session)
         with pytest.raises(SlotBusyError):
