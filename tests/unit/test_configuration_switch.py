@@ -19,7 +19,7 @@ from failback.errors import (
     UnreachableError,
 )
 from failback.models.common import Outcome, Side
-from failback.providers.configuration import Change, FakePlace, Place, PlacesSwitch, Reading
+from failback.providers.configuration import Change, FakePlace, Place, PlacesSwitch, Reading, files
 from failback.providers.configuration.env_file import EnvFilePlace
 from failback.providers.configuration.files import SettingsFile
 from failback.providers.configuration.http import HttpDocumentPlace
@@ -110,6 +110,18 @@ async def test_change_by_another_in_between_then_their_value_is_not_overwritten(
     assert report.outcome is Outcome.FAILED
     assert not report.items[0].changed
     assert place.held == {"A": "theirs"}
+
+
+async def test_change_by_another_to_what_is_wanted_then_it_is_not_ours() -> None:
+    class Helped(FakePlace):
+        async def write(self, changes: Sequence[Change], seen: str) -> None:
+            self.put("A", "s")
+            await super().write(changes, seen)
+
+    place = Helped()
+    place.held["A"] = "t"
+    (item,) = (await switch_over(place).switch(Side.SOURCE)).items
+    assert (item.outcome, item.changed) == (Outcome.SUCCEEDED, False)
 
 
 async def test_drift_when_forced_then_overwritten_and_told_before() -> None:
@@ -233,15 +245,19 @@ def test_file_when_changed_by_another_then_theirs_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_file_when_another_changes_it_then_both_changes_are_made(tmp_path: Path) -> None:
-    path = tmp_path / ".env"
+def test_file_when_another_is_changing_it_then_it_waits_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waits = tmp_path / ".env", threading.Event()
     path.write_text("A=t\n")
+    monkeypatch.setattr(files.time, "sleep", lambda _: waits.set())
     holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     file = SettingsFile(path)
     _, seen = file.read()
     changing = threading.Thread(target=lambda: file.change(seen, lambda _: "A=s\n"))
     changing.start()
+    assert waits.wait(10)
     assert path.read_text() == "A=t\n"
     os.close(holder)
     changing.join(10)
