@@ -4,7 +4,6 @@ Changes when another kind of damage has to be shown. A fault ends when it is hea
 until the source was recovered or the lab is made anew.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from failback.errors import LabError
-from failback.lab.objects import BUCKETS
+from failback.lab.objects import BUCKETS, ObjectServer
 from failback.lab.postgres import PostgresServer
 from failback.lab.spec import DATABASE
 
@@ -33,8 +32,8 @@ class Damaged(Protocol):
         """The source's database."""
 
     @property
-    def source_objects(self) -> Path | None:
-        """The folder of the source's buckets; None where the lab has none."""
+    def source_objects(self) -> ObjectServer | None:
+        """The source's buckets; None where the lab has none."""
 
     @property
     def backups(self) -> Path:
@@ -60,7 +59,8 @@ def _corrupt_heap(lab: Damaged) -> None:
 def _delete_bucket(lab: Damaged) -> None:
     if lab.source_objects is None:
         raise LabError("This lab has no buckets.", "Start it with `failback lab up --system`.")
-    shutil.rmtree(lab.source_objects / BUCKETS[0], ignore_errors=True)
+    # By its own door: a server remembers folders for a while that are gone below it.
+    delete_bucket(lab.source_objects, BUCKETS[0])
 
 
 def _lose_source(lab: Damaged) -> None:
@@ -135,6 +135,37 @@ def corrupt(server: PostgresServer, database: str, schema: str, relation: str, p
         pages_of_it.seek(number * PAGE_BYTES + _INTO_THE_PAGE)
         pages_of_it.write(_SPOILT)
     server.start()
+
+
+def delete_bucket(server: ObjectServer, bucket: str) -> None:
+    """Delete a bucket with every object in it; one that is not there counts as deleted.
+
+    Raises:
+        LabError: the server refused.
+    """
+    # Slow to import, and only wanted here.
+    import boto3  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    endpoint = server.endpoint
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint["url"],
+        region_name=endpoint["region"],
+        aws_access_key_id=endpoint["access_key"],
+        aws_secret_access_key=endpoint["secret_key"],
+    )
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for one in page.get("Contents", ()):
+                client.delete_object(Bucket=bucket, Key=one["Key"])
+        client.delete_bucket(Bucket=bucket)
+    except client.exceptions.NoSuchBucket:
+        return
+    except (BotoCoreError, ClientError) as error:
+        raise LabError(f"The bucket {bucket} could not be deleted: {error}") from error
+    finally:
+        client.close()
 
 
 def newest_backup(folder: Path) -> Path:

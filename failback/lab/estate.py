@@ -19,6 +19,7 @@ from failback.lab.databases import (
 )
 from failback.lab.haproxy import HaproxyServer
 from failback.lab.names import KEY_NAME, name_server
+from failback.lab.objects import ObjectServer
 from failback.lab.parts import Part
 from failback.lab.postgres import PostgresServer
 from failback.lab.processes import tail, wait_until
@@ -215,9 +216,9 @@ class LabEstate:
         return self.databases[Side.SOURCE]
 
     @property
-    def source_objects(self) -> Path | None:
-        """The folder of the source's buckets; see `Damaged`."""
-        return None if self.system is None else self.system.objects[Side.SOURCE].files
+    def source_objects(self) -> ObjectServer | None:
+        """The source's buckets; see `Damaged`."""
+        return None if self.system is None else self.system.objects[Side.SOURCE]
 
     @property
     def backups(self) -> Path:
