@@ -18,7 +18,7 @@ class DryRunJournal:
     def observed(self, what: str) -> None:
         """Record what a read of the real estate found, where it belongs to the story."""
         with self._lock:
-            self._sentences.append(f"Observed: {what}.")
+            self._sentences.append(f"Observed: {what.rstrip('.')}.")
 
     def sentences(self) -> tuple[str, ...]:
         """All sentences so far."""

@@ -149,6 +149,7 @@ class DryRunStorage:
     def __init__(self, real: StorageSyncEngine, journal: DryRunJournal) -> None:
         self._real = real
         self._journal = journal
+        self._looked = False
 
     def status(self) -> StorageStatus:
         """See `StorageSyncEngine.status`."""
@@ -168,13 +169,18 @@ class DryRunStorage:
         settle: bool = True,
     ) -> StorageSyncReport:
         """See `StorageSyncEngine.sync`."""
-        for bucket in self._real.status().buckets:
-            if bucket.problem:
-                self._journal.observed(
-                    f"bucket {bucket.bucket} of the {bucket.side.value}: {bucket.problem}"
-                )
+        self._look()
         self._journal.would("carry objects that were written, replaced or deleted to the source")
         return StorageSyncReport(outcome=Outcome.SUCCEEDED, buckets=())
+
+    def _look(self) -> None:
+        """Say once what is wrong with the buckets."""
+        if self._looked:
+            return
+        self._looked = True
+        for bucket in self._real.status().buckets:
+            if bucket.problem:
+                self._journal.observed(bucket.problem)
 
     def verify(
         self, progress: Progress | None = None, *, read_all: bool = False, quick: bool = False
