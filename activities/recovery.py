@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.failures import maps_errors_sync
 from activities.heartbeating import heartbeat
+from failback.beating import beating
 from failback.errors import ConfigurationError, UnreachableError
 from failback.models.common import Outcome
 from failback.models.recovery import ArchiveState, Assessment, RestoreReport
@@ -18,7 +19,6 @@ from failback.models.system_requests import (
     StabilityReport,
     WatchServiceRequest,
 )
-from failback.recovery.beating import beating
 from failback.recovery_ports import ChangeArchive, Recovery
 
 

@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
+from failback.beating import beating
 from failback.errors import ArchiveGapError, BackupError, FailbackError, RecoveryError
 from failback.models.common import Outcome
 from failback.models.recovery import (
@@ -16,7 +17,6 @@ from failback.models.recovery import (
 from failback.models.system import ItemsReport
 from failback.ports import Progress
 from failback.recovery import activating, assessing, choosing, verifying
-from failback.recovery.beating import beating
 from failback.recovery.rebuilding import Rebuilder
 from failback.recovery.restoring import Restorer
 from failback.recovery.returning import Returner

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from failback import certificates
+from failback.beating import beating
 from failback.errors import NoProvenBackupError, NothingRestoredError, UnreachableError
 from failback.models.backups import BackedUpBucket
 from failback.models.common import Outcome, Service, Side
@@ -26,7 +27,6 @@ from failback.providers.recovery import FakeRecovery
 from failback.providers.storage import FakeEndpoint
 from failback.recovery import Hands, RecoverySettings
 from failback.recovery.assess_others import look_at_storage
-from failback.recovery.beating import beating
 from failback.recovery.choosing import choose
 from failback.recovery.findings import Finding, assessed, sound, untold
 from failback.recovery.restoring import Restorer
