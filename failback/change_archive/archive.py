@@ -69,10 +69,14 @@ class EstateArchive:
     def arm(self) -> ArchiveState:
         """See `ChangeArchive.arm`."""
         with self._alone() as session:
-            head = self._refreshed()
-            reason = "" if head is None else self._broken(session, head)
+            try:
+                head = self._refreshed()
+                reason = "" if head is None else self._broken(session, head)
+            except ArchiveError as error:
+                # Nothing can be added to what cannot be trusted.
+                head, reason = None, error.cause
             if head is None or reason:
-                head = self._begun(session, "" if head is None else reason)
+                head = self._begun(session, reason)
             else:
                 arming.publish(session, self._settings)
             return self._state(head, head.at)

@@ -70,8 +70,17 @@ def find(backup: BackupManifest, shelf: ArchiveShelf, contents: Mapping[str, Con
         ArchiveError: the backup does not say what it holds, or the archive cannot be read.
     """
     position = position_of(backup)
-    chains = [shelf.chain(name) for name in contents]
-    chain = _chain(backup, position, chains)
+    chains, refused = [], None
+    for name in contents:
+        try:
+            chains.append(shelf.chain(name))
+        except ArchiveChangedError as error:
+            # Another one may lead on from the backup all the same.
+            refused = error
+    try:
+        chain = _chain(backup, position, chains)
+    except ArchiveGapError as error:
+        raise refused or error from error
     found = contents[chain.id]
     first = min((each.start for each in found.ranges), default=lsn_number(chain.begins))
     if position < first:

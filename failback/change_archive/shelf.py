@@ -31,7 +31,10 @@ _CHAIN = "chain.json"
 _ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{6}")
 _ID_TIME = "%Y%m%dT%H%M%S.%fZ"
 _MOST_BYTES = 64 * 2**20
-_CURE = "Use a backup that was taken after it, and look after the store."
+_CURE = (
+    "Use a backup that was taken after it, and look after the store; `failback arm` begins to "
+    "archive anew."
+)
 
 
 class Sealing(Protocol):

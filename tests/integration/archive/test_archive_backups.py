@@ -88,7 +88,7 @@ def test_restore_when_a_real_backup_is_followed_then_it_is_the_target(
         archive.arm()
         estate.write("INSERT INTO person (name) VALUES ('between')")
         estate.pair.engine().drain(10.0)
-        with closing(open_backups(config)) as backups:
+        with closing(open_backups(config, configured)) as backups:
             backup = backups.take().id
         estate.write(
             "DELETE FROM visit WHERE person % 3 = 0",

@@ -123,6 +123,34 @@ def test_replay_when_the_backup_is_of_the_target_then_what_it_has_seen_is_not_ta
     estate.assert_restored(backup)
 
 
+def test_replay_when_a_segment_straddles_the_backup_then_what_that_has_seen_is_left_out(
+    estate: ArchivedEstate,
+) -> None:
+    archive = estate.archive()
+    before = archive.archive_once().last_position
+    estate.write("UPDATE person SET name = 'between' WHERE id = 1")
+    archive.archive_once()
+    estate.write("UPDATE person SET name = 'seen' WHERE id = 1")
+    # As where the position was read, and the snapshot was taken only then.
+    backup = estate.backed_up("t", Side.TARGET, position=before)
+    assert archive.replay(backup, estate.dsn(backup)).replayed_segments == 0
+    estate.assert_restored(backup)
+
+
+def test_archive_when_failback_itself_has_written_then_that_is_archived_as_well(
+    estate: ArchivedEstate,
+) -> None:
+    backup = estate.backed_up("b")
+    with closing(estate.pair.target()) as session:
+        session.execute("SELECT pg_logical_emit_message(true, 'failback', 'source-to-target')")
+        session.execute("DELETE FROM visit WHERE person = 1")
+        session.commit()
+    archive = estate.archive()
+    archive.archive_once()
+    archive.replay(backup, estate.dsn(backup))
+    estate.assert_restored(backup)
+
+
 def test_replay_when_columns_stand_elsewhere_or_are_computed_there_then_values_go_by_name(
     estate: ArchivedEstate,
 ) -> None:
