@@ -30,7 +30,7 @@ from failback.providers.backup.taking import DUMP
 from failback.recovery.vault import BackupVault
 from failback.reverse_sync.connections import Servers
 
-_CURE = "The standby needs every role and extension of the source: see `failback check`."
+_CURE = "The standby needs every role and extension of the source: see docs/recovery.md."
 _OTHER_HASHES = (
     "the standby hashes values in another way than the source did, so that digests cannot be"
     " compared: it has to be PostgreSQL {major}"
