@@ -141,11 +141,12 @@ def test_archive_when_failback_itself_has_written_then_that_is_archived_as_well(
     estate: ArchivedEstate,
 ) -> None:
     backup = estate.backed_up("b")
+    archive = estate.archive()
+    archive.archive_once()
     with closing(estate.pair.target()) as session:
         session.execute("SELECT pg_logical_emit_message(true, 'failback', 'source-to-target')")
         session.execute("DELETE FROM visit WHERE person = 1")
         session.commit()
-    archive = estate.archive()
     archive.archive_once()
     archive.replay(backup, estate.dsn(backup))
     estate.assert_restored(backup)
