@@ -136,3 +136,5 @@ async def _ended(ahead: asyncio.Task[None]) -> None:
     if not ahead.done():
         ahead.cancel()
     await workflow.wait([ahead])
+    if not ahead.cancelled():
+        ahead.exception()

@@ -89,18 +89,31 @@ class SystemWorkflow(WriteGapWorkflow):
             )
 
     async def prepare_storage(self) -> None:
-        """Copy objects while customers still write, so that little is left for the gap."""
+        """Copy objects while customers still write, so that little is left for the gap.
+
+        What a rule forbids, such as deleting most of a bucket, ends the plan here: in the gap it
+        would be no other. Whatever else fails is left to the storage step.
+        """
         budget = self.timeline.budget("prepare_storage", 240.0)
         try:
             async with self.timeline.step("prepare_storage", budget) as step:
                 report = await workflow.execute_activity_method(
                     StorageActivities.pre_sync_storage,
-                    StorageRequest(rollback_id=self.request.rollback_id, step="prepare_storage"),
+                    self._objects("prepare_storage"),
                     **options.long(budget),
                 )
                 step.observed(*_synced(report))
-        except StepFailedError:
+        except StepFailedError as failure:
+            if failure.cause_type == "SafetyRuleError":
+                raise
             workflow.logger.warning("objects are not copied ahead; the storage step does it all")
+
+    def _objects(self, step: str) -> StorageRequest:
+        return StorageRequest(
+            rollback_id=self.request.rollback_id,
+            step=step,
+            deletes_accepted_by=self.request.deletes_accepted_by,
+        )
 
     # In the gap: side by side, because none of them waits for another.
 
@@ -178,7 +191,7 @@ class SystemWorkflow(WriteGapWorkflow):
         async with self.timeline.step("storage", budget) as step:
             report = await workflow.execute_activity_method(
                 StorageActivities.sync_storage,
-                StorageRequest(rollback_id=self.request.rollback_id, step="storage"),
+                self._objects("storage"),
                 **options.long(budget),
             )
             outcome, detail, attempts = _synced(report)

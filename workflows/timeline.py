@@ -37,6 +37,14 @@ class StepFailedError(Exception):
         self.detail = detail
         super().__init__(f"{step}: {detail}")
 
+    @property
+    def cause_type(self) -> str | None:
+        """The class name of the error behind it; None where the step itself said that it failed."""
+        error = self.__cause__
+        while isinstance(error, ActivityError):
+            error = error.cause
+        return error.type if isinstance(error, ApplicationError) else None
+
 
 class Step:
     """What a step's body says about it before the step closes."""

@@ -1,10 +1,8 @@
 """Level 1: customers are served by the source again, within seconds."""
 
 import asyncio
-from typing import cast
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
@@ -105,7 +103,7 @@ class TrafficRollback(WriteGapWorkflow):
                         detail=f"the fence is not proved: {report.detail}",
                     )
         except StepFailedError as failure:
-            self._armed = _cause_type(failure) != "NotArmedError"
+            self._armed = failure.cause_type != "NotArmedError"
             self.data_loss = DataLoss(
                 lost_rows=None,
                 tail="pending" if self._armed else "unknown",
@@ -276,11 +274,3 @@ class TrafficRollback(WriteGapWorkflow):
                 f"Reason: {self.request.reason}. Tail: {self.data_loss.tail}. {self.error or ''}"
             ),
         )
-
-
-def _cause_type(failure: StepFailedError) -> str | None:
-    """The class name of the error behind a failed step."""
-    error = failure.__cause__
-    while isinstance(error, ActivityError):
-        error = error.cause
-    return cast(str | None, getattr(error, "type", None))

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -52,6 +52,14 @@ def start(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
+    accept_deletes: Annotated[
+        str,
+        typer.Option(
+            "--accept-deletes",
+            metavar="NAME",
+            help="Who wants objects deleted even where they are most of a bucket (level 3).",
+        ),
+    ] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -68,7 +76,8 @@ def start(
     if dry_run:
         return asyncio.run(_dry_run(session, asked, reason, who))
     try:
-        return asyncio.run(_start(session, asked, reason, who, wait=wait))
+        starting = _Starting(asked, reason, who, accept_deletes)
+        return asyncio.run(_start(session, starting, wait=wait))
     except KeyboardInterrupt:
         session.output.note("Interrupted; a rollback that has started goes on without us.")
         session.output.note("Follow it: failback rollback watch")
@@ -150,13 +159,24 @@ async def _dry_run(session: Session, level: Level, reason: str, who: str) -> int
     return ExitCode.DONE
 
 
-async def _start(session: Session, level: Level, reason: str, who: str, *, wait: bool) -> int:
+class _Starting(NamedTuple):
+    """What is asked for."""
+
+    level: Level
+    reason: str
+    who: str
+    deletes_accepted_by: str
+
+
+async def _start(session: Session, asked: _Starting, *, wait: bool) -> int:
     rollbacks = await session.rollbacks()
-    started = await rollbacks.start(level, reason, who)
+    started = await rollbacks.start(
+        asked.level, asked.reason, asked.who, deletes_accepted_by=asked.deletes_accepted_by
+    )
     if not wait:
         session.output.show(started, lambda console: _write_started(console, started))
         return ExitCode.DONE
-    session.output.note(f"Rollback {started.rollback_id} of level {level.value} has started.")
+    session.output.note(f"Rollback {started.rollback_id} of level {asked.level.value} has started.")
     ending = asyncio.create_task(rollbacks.result(started.rollback_id))
     news = StepNews(session.output.progress())
     try:

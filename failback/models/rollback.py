@@ -144,6 +144,8 @@ class RollbackRequest(Payload):
     """The worker's ports only say what they would do; nobody is asked."""
     earlier: "RollbackResult | None" = None
     """What a lower level did before it was escalated to this one; none of it is done again."""
+    deletes_accepted_by: str = ""
+    """Who wants objects deleted on the source even where they are most of a bucket."""
     findings: str = ""
     """Why a parent could not go on, for the people at a child's gates."""
 

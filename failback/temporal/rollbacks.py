@@ -73,8 +73,16 @@ class Rollbacks:
         self._client = client
         self._estate = estate
 
-    async def start(self, level: int, reason: str, requested_by: str) -> RollbackStatus:
+    async def start(
+        self, level: int, reason: str, requested_by: str, *, deletes_accepted_by: str = ""
+    ) -> RollbackStatus:
         """Start a rollback.
+
+        Args:
+            level: 1 to 4.
+            reason: why.
+            requested_by: who asks, and so cannot approve alone.
+            deletes_accepted_by: who wants objects deleted even where they are most of a bucket.
 
         Raises:
             RollbackRunningError: the estate has one already; nothing was changed.
@@ -82,7 +90,8 @@ class Rollbacks:
             SafetyRuleError: the estate is reprotected; nothing was changed.
         """
         await self._may_start()
-        request = await self._request(level, reason, requested_by)
+        asked = await self._request(level, reason, requested_by)
+        request = asked.model_copy(update={"deletes_accepted_by": deletes_accepted_by})
         start = rollback_start(request)
         try:
             handle = await self._client.start_workflow(

@@ -33,7 +33,9 @@ class FakeRollbacks:
     archiving: bool = False
     _asked: int = 0
 
-    async def start(self, level: int, reason: str, requested_by: str) -> RollbackStatus:
+    async def start(
+        self, level: int, reason: str, requested_by: str, *, deletes_accepted_by: str = ""
+    ) -> RollbackStatus:
         if self.error is not None:
             raise self.error
         if self.started:

@@ -1,6 +1,7 @@
 """A dry run of levels 3 and 4 touches nothing, and tells everything."""
 
 import asyncio
+from typing import Any
 
 from failback.models.common import Outcome, Side
 from failback.models.recovery import Part, RecoveryService
@@ -16,9 +17,7 @@ READS = {"assess", "choose_backup", "aclose"}
 async def test_levels_3_and_4_when_rehearsed_then_nothing_is_changed() -> None:
     calls: list[Call] = []
     journal = DryRunJournal()
-    ports = told(FakeSystem(calls).ports, journal)
-    assert ports.pauses and ports.functions and ports.auth and ports.configuration
-    assert ports.validation and ports.storage and ports.recovery and ports.archive
+    ports: Any = told(FakeSystem(calls).ports, journal)
 
     await ports.pauses.pause("rb3", "why")
     await ports.pauses.resume("rb3")

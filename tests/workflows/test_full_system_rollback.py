@@ -2,7 +2,7 @@
 
 import pytest
 
-from failback.errors import ApprovalRefusedError
+from failback.errors import ApprovalRefusedError, SafetyRuleError
 from failback.models.common import Level, Outcome, Side
 from failback.models.recovery import Condition, GateVerb, Part
 from failback.models.rollback import Decision, EmergencyAction, Phase
@@ -181,3 +181,25 @@ async def test_level_2_when_raised_while_it_runs_then_what_it_did_is_kept(
     assert result.synced_records == 1
     assert set(fakes.system.functions.live.values()) == {Side.SOURCE}
     assert fakes.engine.write(Side.SOURCE, "b", "2")
+
+
+async def test_level_3_when_most_of_a_bucket_would_be_deleted_then_it_stops_before_the_gap(
+    make_estate: MakeEstate,
+) -> None:
+    fakes = await make_estate()
+    refused = SafetyRuleError("no-mass-delete: 90 of 100 objects.", "Look at them first.")
+    fakes.system.storage.fail("sync", error=refused)
+    rollback_id = await approved(fakes)
+    await fakes.until(lambda now: now.step == "disaster_recovery")
+    gate = await answered(fakes, rollback_id, GateVerb.ABORT, "look at the bucket")
+    result = await fakes.rollbacks.result(None)
+
+    assert "no-mass-delete" in gate.evidence[0]
+    assert not result.success
+    assert "close_door" not in fakes.effects()
+    assert fakes.engine.write(Side.TARGET, "b", "2")
+    accepted = await fakes.rollbacks.start(3, "logins break", "bob", deletes_accepted_by="alice")
+    await fakes.until_phase(Phase.WAITING_FOR_APPROVAL)
+    await fakes.rollbacks.decide(accepted.rollback_id, "approve", ALICE)
+    assert (await fakes.rollbacks.result(None)).success
+    assert [call.arguments for call in fakes.system.storage.called("sync")][1:] == [("alice",)] * 2
