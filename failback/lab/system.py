@@ -20,7 +20,6 @@ from failback.lab.spec import LabSpec
 from failback.lab.system_settings import SystemSettings
 from failback.models.common import Side
 
-ARCHIVE_SECONDS = 5.0
 NOT_ASKED_FOR = "not asked for: `failback lab up --system`"
 REUSE_INTERVAL_SECONDS = 1.0
 """A tenth of what projects usually have, so that a proof that sessions go on is quick."""
@@ -114,7 +113,6 @@ class SystemParts:
             "recovery": standby.section(self.standby, self._spec),
             # Often, so that a recovery can be tried soon after the lab was armed.
             "archive": {"interval_seconds": 2.0, "idle_seconds": 10.0},
-            "archive": {"interval_seconds": ARCHIVE_SECONDS},
             # The rows of stored objects travel with the rows; their bytes with the storage sync.
             "data": {"tables": {"include": ["public.*", "auth.*", "storage.*"]}},
             "storage": {
