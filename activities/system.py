@@ -87,7 +87,8 @@ class FunctionActivities:
         """Every function that has to be brought back."""
         if self._functions is None:
             return FunctionNames()
-        return FunctionNames(names=await self._functions.names())
+        async with beating(_BEAT_SECONDS):
+            return FunctionNames(names=await self._functions.names())
 
     @activity.defn
     @maps_errors

@@ -7,6 +7,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 _FOREVER = timedelta(days=365)
+_SMALL_WRITE = timedelta(seconds=30)
 
 
 class CourierOptions(TypedDict):
@@ -26,11 +27,20 @@ class LocalOptions(TypedDict):
     cancellation_type: ActivityCancellationType
 
 
+class EffectOptions(TypedDict):
+    """Options of an activity without heartbeats, each try of which has its own time."""
+
+    schedule_to_close_timeout: timedelta
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+
+
 class RemoteOptions(TypedDict):
     """Options of an activity on the task queue."""
 
     schedule_to_close_timeout: timedelta
-    heartbeat_timeout: timedelta | None
+    heartbeat_timeout: timedelta
     retry_policy: RetryPolicy
     cancellation_type: ActivityCancellationType
 
@@ -71,11 +81,15 @@ def switch(budget_seconds: float) -> LocalOptions:
     )
 
 
-def effect(budget_seconds: float) -> RemoteOptions:
-    """An effect of seconds outside the write gap, without heartbeats."""
-    return RemoteOptions(
+def effect(budget_seconds: float) -> EffectOptions:
+    """An effect of seconds outside the write gap, without heartbeats.
+
+    One try has half of the budget: without that a worker that dies with it would be noticed
+    only when all of the budget is gone.
+    """
+    return EffectOptions(
         schedule_to_close_timeout=timedelta(seconds=budget_seconds),
-        heartbeat_timeout=None,
+        start_to_close_timeout=timedelta(seconds=budget_seconds / 2),
         retry_policy=_PATIENT,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )
@@ -105,21 +119,21 @@ def persistent() -> RemoteOptions:
     )
 
 
-def recorder() -> RemoteOptions:
-    """A small write that must not get lost, whenever its store is back."""
-    return RemoteOptions(
+def recorder() -> EffectOptions:
+    """A small write that must not get lost, whenever its store or a worker is back."""
+    return EffectOptions(
         schedule_to_close_timeout=_FOREVER,
-        heartbeat_timeout=None,
+        start_to_close_timeout=_SMALL_WRITE,
         retry_policy=_PATIENT,
         cancellation_type=ActivityCancellationType.TRY_CANCEL,
     )
 
 
-def courtesy(budget_seconds: float) -> RemoteOptions:
+def courtesy(budget_seconds: float) -> EffectOptions:
     """Work that nobody waits for when it fails, such as telling somebody."""
-    return RemoteOptions(
+    return EffectOptions(
         schedule_to_close_timeout=timedelta(seconds=budget_seconds),
-        heartbeat_timeout=None,
+        start_to_close_timeout=timedelta(seconds=budget_seconds / 2),
         retry_policy=RetryPolicy(maximum_attempts=3),
         cancellation_type=ActivityCancellationType.TRY_CANCEL,
     )

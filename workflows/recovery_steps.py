@@ -297,7 +297,7 @@ class RecoveryWorkflow(ReturningWorkflow):
                 FenceRequest(
                     rollback_id=self.request.rollback_id, step="open_source", side=Side.SOURCE
                 ),
-                **options.effect(budget),
+                **options.effect(2 * budget),
             )
             step.observed(report.outcome, report.detail or "the source takes writes")
 

@@ -143,7 +143,7 @@ class SystemWorkflow(WriteGapWorkflow):
         budget = self.timeline.budget("functions", 60.0)
         async with self.timeline.step("functions", budget) as step:
             listed = await workflow.execute_activity_method(
-                FunctionActivities.list_functions, self._asks("functions"), **options.effect(budget)
+                FunctionActivities.list_functions, self._asks("functions"), **options.long(budget)
             )
             items: list[Item] = []
             for name in listed.names:

@@ -249,7 +249,8 @@ class TrafficRollback(WriteGapWorkflow):
                         records=self.request.plan.records,
                         live=Side.SOURCE,
                     ),
-                    **options.effect(budget),
+                    # Each path has its time to answer, also after a worker has died with it.
+                    **options.effect(2 * budget),
                 )
                 step.observed(
                     Outcome.INCONCLUSIVE if report.failed else Outcome.SUCCEEDED,

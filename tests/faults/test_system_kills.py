@@ -41,7 +41,7 @@ EFFECTS = (
     "close_session",
 )
 """Every activity of a level 3 that goes well, in about its order."""
-QUICK = {("bring_function_back", "after"), ("sync_storage", "before")}
+QUICK = {("bring_function_back", "after"), ("confirm_source_live", "before")}
 
 
 @pytest.fixture(scope="module")
