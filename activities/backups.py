@@ -28,6 +28,7 @@ from failback.models.backups import (
     TakenBackup,
 )
 from failback.ports import Progress
+from failback.recovery_ports import ChangeArchive
 
 T = TypeVar("T")
 
@@ -41,10 +42,12 @@ class BackupActivities:
         opened: the backups, opened at the first call. What keeps them from being opened, such as
             a key that is not there, is told to whoever waits for them: it is no reason to have no
             worker, which rollbacks need.
+        archive: changes beyond the backups; None where none are kept.
     """
 
-    def __init__(self, opened: Callable[[], Backups]) -> None:
+    def __init__(self, opened: Callable[[], Backups], archive: ChangeArchive | None = None) -> None:
         self._opened = opened
+        self._archive = archive
 
     @property
     def _backups(self) -> Backups:
@@ -69,8 +72,16 @@ class BackupActivities:
     @activity.defn
     @maps_errors
     async def prune_backups(self, request: PruneBackupsRequest) -> PruneReport:
-        """Delete old backups; see `Backups.prune`."""
-        return await _beside(lambda _: self._backups.prune(request.keep, request.keep_proven))
+        """Delete old backups, and archived changes that none of those left needs."""
+        return await _beside(lambda _: self._pruned(request))
+
+    def _pruned(self, request: PruneBackupsRequest) -> PruneReport:
+        report = self._backups.prune(request.keep, request.keep_proven)
+        if self._archive is None or not report.kept:
+            return report
+        # A backup's id begins with its time.
+        segments = self._archive.prune(min(report.kept))
+        return report.model_copy(update={"segments": segments})
 
     def _taken(self, request: TakeBackupRequest, progress: Progress) -> TakenBackup:
         for one in self._backups.list().backups:

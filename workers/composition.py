@@ -150,7 +150,7 @@ def activities_of(ports: WorkerPorts) -> list[Callable[..., Any]]:
         shared = [catch_up.plan_catch_up, catch_up.carry_share, catch_up.settle_catch_up]
     kept: list[Callable[..., Any]] = []
     if ports.backups is not None:
-        backups = BackupActivities(ports.backups)
+        backups = BackupActivities(ports.backups, ports.system.archive)
         kept = [backups.take_backup, backups.prove_next_backup, backups.prune_backups]
     return [
         *evidence,

@@ -225,6 +225,8 @@ class PruneReport(Payload):
     deleted: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     """Neither kept nor deleted: of another estate, or of a key that is not trusted."""
+    segments: int = 0
+    """Of the change archive, deleted with the backups that needed them."""
     detail: str = ""
     """Why nothing was deleted."""
     dry_run: bool = False

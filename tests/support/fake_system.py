@@ -226,6 +226,7 @@ class FakeArchive(Spoilable):
         raise NotImplementedError
 
     def prune(self, keep_from: str) -> int:
+        self._called_blocking("prune", keep_from)
         return 0
 
     def close(self) -> None:

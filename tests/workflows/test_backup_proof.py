@@ -40,6 +40,7 @@ from workflows.backup_proof import BackupProof
 from workflows.notification import Notification
 
 from support.fake_estate import estate_of
+from support.fake_system import FakeArchive
 from support.time_skipping import time_skipping
 
 pytestmark = pytest.mark.servers
@@ -85,6 +86,7 @@ class Vault:
         self.queue = queue
         self.backups = Forgetful()
         self.notifier = FakeNotifier()
+        self.archive = FakeArchive([])
         self.closed_by: FailbackError | None = None
 
     def opened(self) -> FakeBackups:
@@ -95,7 +97,7 @@ class Vault:
 
     def worker(self, threads: ThreadPoolExecutor) -> Worker:
         told = NotificationActivities(self.notifier)
-        backups = BackupActivities(self.opened)
+        backups = BackupActivities(self.opened, self.archive)
         return Worker(
             self.client,
             task_queue=self.queue,
@@ -163,6 +165,7 @@ async def test_run_when_all_is_well_then_taken_proved_pruned_and_nobody_is_told(
     assert [(one.backup, one.proven) for one in report.rounds] == [("backup-4", True)]
     assert report.pruned is not None
     assert report.pruned.deleted == ("backup-2", "backup-1")
+    assert [call.arguments for call in vault.archive.called("prune")] == [("backup-3",)]
     assert vault.notifier.messages == []
 
 
