@@ -41,6 +41,9 @@ _EVIDENCE_LINES = 40
 class RecoveryWorkflow(ReturningWorkflow):
     """What a recovery knows, and the hands it works with."""
 
+    routes = False
+    """Nobody is let at what was restored before it was validated: services return at the end."""
+
     def prepare_recovery(self) -> None:
         """Make its state, before any message can arrive."""
         self.prepare_system()

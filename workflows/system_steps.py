@@ -43,6 +43,9 @@ class SystemWorkflow(WriteGapWorkflow):
     Each step may be repeated, and registers its undoing before it changes anything.
     """
 
+    routes = True
+    """Whether a service that was brought back gets its traffic in the same step."""
+
     def prepare_system(self) -> None:
         """Make its state, before any message can arrive."""
         self.session: SessionProbe | None = None
@@ -221,7 +224,9 @@ class SystemWorkflow(WriteGapWorkflow):
 
     async def _route(self, service: Service, budget: float) -> None:
         """Send one service's traffic to the source."""
-        if not any(route.service is service for route in self.request.plan.routes):
+        if not self.routes or not any(
+            route.service is service for route in self.request.plan.routes
+        ):
             return
         self.undo.register(f"route {service.value} back", self._router_back(service))
         report = await self._shifted(service, Side.SOURCE, budget)

@@ -227,7 +227,6 @@ def test_source_that_lacks_a_column_when_armed_then_the_statement_that_adds_it_i
         ("0", 2, "Level 0 does not exist"),
         ("5", 2, "Level 5 does not exist"),
         ("-1", 2, "Level -1 does not exist"),
-        ("3", 2, "not part of this version"),
         ("two", 2, "--level"),
     ],
 )

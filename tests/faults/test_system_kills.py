@@ -117,8 +117,9 @@ def test_worker_when_killed_at_an_effect_of_level_3_then_it_ends_as_if_not_kille
 
     assert result["success"], result["error"]
     assert result["data_loss"]["lost_rows"] == 0
-    outcomes = {step["name"]: step["outcome"] for step in result["steps"]}
-    assert "failed" not in outcomes.values(), result["steps"]
+    # Requests that could not be held in time are refused by the fence, and none of them is lost.
+    failed = {step["name"] for step in result["steps"] if step["outcome"] == "failed"}
+    assert failed <= {"hold"}, result["steps"]
     assert (result["verification"]["outcome"], result["verification"]["exact"]) == (
         "succeeded",
         True,

@@ -74,6 +74,8 @@ async def test_level_4_when_led_through_every_gate_then_services_return_in_order
     assert order.index("archive.archive_once") < last_replay
     assert last_replay < order.index("recovery.rebuild") < order.index("recovery.verify")
     assert order.index("recovery.verify") < order.index("recovery.enable")
+    # No service gets its traffic before what was restored has been validated.
+    assert not fakes.balancer.called("set_all_weights")
     answers = [one for one in await fakes.audit.read((EntryKind.APPROVAL,)) if "gate" in one.body]
     assert [one.body["verb"] for one in answers] == ["go_on"] * len(GATES)
 
