@@ -148,7 +148,7 @@ class DisasterRecovery(RecoveryWorkflow):
             ),
             Stage(
                 "rebuild",
-                "Point pools, DSNs, routes, secrets, functions and names at what serves from now "
+                "Point pools, DSNs, addresses, secrets and names at what serves from now "
                 "on. From here on there is no way back to the target without a new plan.",
                 self.rebuild,
                 lambda: 15.0,

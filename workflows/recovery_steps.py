@@ -246,7 +246,6 @@ class RecoveryWorkflow(ReturningWorkflow):
                 )
                 step.observed(report.outcome, report.detail, report.attempts)
         await self.switch_configuration()
-        await self.bring_functions_back()
         await self._point_names()
 
     async def _point_names(self) -> None:

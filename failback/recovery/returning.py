@@ -64,7 +64,7 @@ class Returner:
         looks = {
             RecoveryService.AUTHENTICATION: self._look_at_auth,
             RecoveryService.DATABASE_READ: self._look_at_reading,
-            RecoveryService.CORE_API: self._look_at_everything,
+            RecoveryService.CORE_API: self._look_at_api,
             RecoveryService.AI_SERVICES: self._look_at_functions,
             RecoveryService.STORAGE_SERVICES: self._look_at_storage,
             RecoveryService.ADVANCED_FEATURES: self._look_at_everything,
@@ -186,6 +186,11 @@ class Returner:
 
     def _look_at_reading(self) -> Iterator[Item]:
         yield from self._checks(names=("database",))
+        yield from self._counted("")
+
+    def _look_at_api(self) -> Iterator[Item]:
+        """All that is asked for without what returns later: a journey needs functions as well."""
+        yield from self._checks(names=())
         yield from self._counted("")
 
     def _look_at_everything(self) -> Iterator[Item]:

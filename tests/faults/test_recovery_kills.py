@@ -29,8 +29,6 @@ EFFECTS = (
     "archive_now",
     "rebuild_connections",
     "switch_configuration",
-    "list_functions",
-    "bring_function_back",
     "point_names",
     "verify_restored",
     "enable_service",
