@@ -340,13 +340,19 @@ def test_batch_when_a_burst_was_read_then_the_next_ones_need_not_read_it_again(
     with pair.target() as target:
         target.execute("INSERT INTO ledger SELECT n, n, 'x' FROM generate_series(1, 80000) AS n")
     engine.run_batch()
-    with pair.target() as target:
-        target.execute("DELETE FROM ledger WHERE id = 1")
-    engine.run_batch()
     query = (
         "SELECT pg_wal_lsn_diff(confirmed_flush_lsn, restart_lsn) FROM pg_replication_slots"
         " WHERE database = current_database()"
     )
-    ((distance,),) = pair.rows(Side.TARGET, query)
+    distance = None
+    # The server moves on once a batch has read the record that another has asked for.
+    for each in range(1, 6):
+        with pair.target() as target:
+            target.execute("DELETE FROM ledger WHERE id = %s", [each])
+        engine.run_batch()
+        ((distance,),) = pair.rows(Side.TARGET, query)
+        if distance < 1_000_000:
+            break
+    assert distance is not None
     assert distance < 1_000_000
     pair.assert_equal()
