@@ -104,7 +104,7 @@ def test_worker_when_killed_at_an_effect_of_level_4_then_it_ends_as_if_not_kille
             replaced.append(killed_worker(lab, effect, when, mark))
 
     gates = led(lab, replace)
-    until(lambda: bool(replace() or lab.status()["phase"] in ("done", "failed")), "its end")
+    until(lambda: bool(replace() or lab.status().get("phase") in ("done", "failed")), "its end")
     result = lab.run("rollback", "report", rollback_id)
     assert mark.exists(), f"nothing was killed {when} {effect}"
     for worker in replaced:
