@@ -8,6 +8,7 @@ import httpx
 from failback.errors import UnreachableError
 from failback.models.common import Side
 from failback.providers.auth.side import Answer
+from failback.providers.lazy_http import LazyHttp
 from failback.sections.auth import AuthSideConfig
 
 _AWAY = frozenset({408, 429, 502, 504, 520, 522, 524})
@@ -35,7 +36,7 @@ class HttpAuthSide:
         self._config = config
         self._timeout = timeout_seconds
         self._transport = transport
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     async def health(self) -> Answer:
         """See `AuthSide.health`."""
@@ -71,9 +72,7 @@ class HttpAuthSide:
 
     async def aclose(self) -> None:
         """See `AuthSide.aclose`."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
     async def _send(
         self,
@@ -91,7 +90,7 @@ class HttpAuthSide:
         try:
             # A deadline for the whole: httpx's own is for each read.
             async with asyncio.timeout(self._timeout):
-                answer = await self._client().request(method, path, json=body, headers=headers)
+                answer = await self._http.client.request(method, path, json=body, headers=headers)
         except TimeoutError as error:
             raise self._away(f"no answer within {self._timeout:g} s") from error
         except httpx.HTTPError as error:
@@ -111,12 +110,10 @@ class HttpAuthSide:
             f"Check auth.{self.side.value}.url, that the server runs, and the network's way to it.",
         )
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(
-                base_url=self._config.url,
-                timeout=self._timeout,
-                transport=self._transport,
-                follow_redirects=False,
-            )
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self._config.url,
+            timeout=self._timeout,
+            transport=self._transport,
+            follow_redirects=False,
+        )

@@ -12,6 +12,7 @@ from failback.errors import (
     SettingsError,
     UnreachableError,
 )
+from failback.providers.lazy_http import LazyHttp
 
 _NOW_AND_THEN = frozenset(
     {
@@ -35,7 +36,7 @@ class Asker:
         self._what = what
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout = timeout_seconds
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     async def ask(self, method: str, url: str, **options: Any) -> httpx.Response:
         """One request; returns an answer of success.
@@ -48,7 +49,7 @@ class Asker:
         """
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await self._client().request(method, url, **options)
+                answer = await self._http.client.request(method, url, **options)
         except TimeoutError as error:
             raise UnreachableError(
                 f"{self._what} did not answer within {self._timeout:g} s.",
@@ -70,14 +71,10 @@ class Asker:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(timeout=self._timeout, headers=self._headers)
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=self._timeout, headers=self._headers)
 
     def _refuse(self, method: str, status: int) -> None:
         said = f"{self._what} answered {method} with HTTP {status}."

@@ -7,6 +7,7 @@ import httpx
 
 from failback.models.common import Outcome, Side
 from failback.models.system import Item
+from failback.providers.lazy_http import LazyHttp
 from failback.sections.functions import FunctionConfig, FunctionsConfig
 
 _LONGEST_TEXT = 160
@@ -25,7 +26,7 @@ class FunctionAsker:
     ) -> None:
         self._config = config
         self._transport = transport
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     async def ask(self, function: FunctionConfig, side: Side) -> Item:
         """The answer's verdict; whatever goes wrong is a failed item."""
@@ -46,15 +47,13 @@ class FunctionAsker:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
     async def _problem(self, function: FunctionConfig, side: Side) -> str:
         """What is wrong with the answer; empty where it is as expected."""
         asked, probe = self._config.side(side), function.probe
         key = asked.api_key.get_secret_value() if asked.api_key else ""
-        answer = await self._client().request(
+        answer = await self._http.client.request(
             probe.method,
             f"{asked.url}/{function.name}{probe.path}",
             json=probe.body,
@@ -68,13 +67,11 @@ class FunctionAsker:
             return f"HTTP {answer.status_code}, and {probe.contains!r} is not in the answer"
         return ""
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(
-                # Each function has a deadline for the whole, which is what its caller waits.
-                timeout=None,  # noqa: S113 -- see above
-                transport=self._transport,
-                # A proxy that the environment names is no customer's way.
-                trust_env=False,
-            )
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            # Each function has a deadline for the whole, which is what its caller waits.
+            timeout=None,  # noqa: S113 -- see above
+            transport=self._transport,
+            # A proxy that the environment names is no customer's way.
+            trust_env=False,
+        )

@@ -17,6 +17,7 @@ from failback.errors import (
 )
 from failback.models.common import Side
 from failback.providers.functions.platform import DeployedFunction
+from failback.providers.lazy_http import LazyHttp
 from failback.sections.functions import FunctionsSideConfig
 
 _TRIES = 3
@@ -72,7 +73,7 @@ class RuntimeFunctions:
         self._timeout = timeout_seconds
         self._pause = pause_seconds
         self._transport = transport
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     @property
     def place(self) -> str:
@@ -110,9 +111,7 @@ class RuntimeFunctions:
 
     async def aclose(self) -> None:
         """See `FunctionPlatform.aclose`."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
     async def _switched(self, name: str, *, enabled: bool) -> DeployedFunction:
         path = f"/functions/{quote(name, safe='')}"
@@ -127,7 +126,7 @@ class RuntimeFunctions:
                 await asyncio.sleep(self._pause * 2 ** (attempt - 1))
             try:
                 async with asyncio.timeout(self._timeout):
-                    answer = await self._client().request(
+                    answer = await self._http.client.request(
                         method, f"{self._config.admin_url}{path}", **options
                     )
             except TimeoutError:
@@ -162,15 +161,13 @@ class RuntimeFunctions:
             case _:
                 return PlatformRefusedError(refused)
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            token = self._config.admin_token.get_secret_value() if self._config.admin_token else ""
-            self._http = httpx.AsyncClient(
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=self._timeout,
-                transport=self._transport,
-            )
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        token = self._config.admin_token.get_secret_value() if self._config.admin_token else ""
+        return httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=self._timeout,
+            transport=self._transport,
+        )
 
 
 def _read(model: type[_Answer], answer: httpx.Response, place: str) -> _Answer:

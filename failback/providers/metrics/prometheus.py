@@ -12,6 +12,7 @@ import httpx
 
 from failback.decision.queries import MetricQuery
 from failback.models.decision import MetricEvidence
+from failback.providers.lazy_http import LazyHttp
 from failback.providers.metrics.grid import Grid, fresh_seconds, only_fresh, unknown_metric
 from failback.sections.metrics import MetricsConfig
 
@@ -46,7 +47,7 @@ class PrometheusMetrics:
         self._config = config
         self._queries = dict(queries)
         self._fresh_seconds = fresh_seconds(config.scrape_interval_seconds)
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     async def read(
         self, metric: str, start: datetime, end: datetime, step_seconds: float = 0.0
@@ -67,9 +68,7 @@ class PrometheusMetrics:
 
     async def aclose(self) -> None:
         """See `MetricStore.aclose`."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
     async def _samples(self, query: MetricQuery, grid: Grid) -> tuple[tuple[float, float], ...]:
         freshness = query.freshness or _own_time(query.promql)
@@ -103,7 +102,7 @@ class PrometheusMetrics:
         timeout = self._config.timeout_seconds
         try:
             async with asyncio.timeout(timeout):
-                answer = await self._client().get(_PATH, params=parameters)
+                answer = await self._http.client.get(_PATH, params=parameters)
         except (TimeoutError, httpx.TimeoutException) as error:
             raise _StoreFailedError(f"no answer within {timeout:g} s") from error
         except httpx.HTTPError as error:
@@ -111,24 +110,22 @@ class PrometheusMetrics:
             raise _StoreFailedError(f"it does not answer ({type(error).__name__})") from error
         return _series_of(answer)
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            config = self._config
-            headers, auth = {}, None
-            if config.bearer_token is not None:
-                headers["Authorization"] = f"Bearer {config.bearer_token.get_secret_value()}"
-            elif config.username:
-                secret = config.password.get_secret_value() if config.password else ""
-                auth = httpx.BasicAuth(config.username, secret)
-            self._http = httpx.AsyncClient(
-                base_url=config.prometheus_url,
-                headers=headers,
-                auth=auth,
-                timeout=config.timeout_seconds,
-                # Reading every authority takes 50 ms, which plain HTTP has no use for.
-                verify=config.prometheus_url.startswith("https://"),
-            )
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        config = self._config
+        headers, auth = {}, None
+        if config.bearer_token is not None:
+            headers["Authorization"] = f"Bearer {config.bearer_token.get_secret_value()}"
+        elif config.username:
+            secret = config.password.get_secret_value() if config.password else ""
+            auth = httpx.BasicAuth(config.username, secret)
+        return httpx.AsyncClient(
+            base_url=config.prometheus_url,
+            headers=headers,
+            auth=auth,
+            timeout=config.timeout_seconds,
+            # Reading every authority takes 50 ms, which plain HTTP has no use for.
+            verify=config.prometheus_url.startswith("https://"),
+        )
 
 
 def _series_of(answer: httpx.Response) -> list[Any]:

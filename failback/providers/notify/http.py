@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from failback.providers.lazy_http import LazyHttp
 from failback.providers.notify.note import UndeliveredError
 from failback.providers.retrying import retry_after
 
@@ -24,7 +25,7 @@ class Poster:
     def __init__(self, timeout_seconds: float, headers: Mapping[str, str] | None = None) -> None:
         self._timeout = timeout_seconds
         self._headers = dict(headers or {})
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     async def send(self, method: str, url: str, **options: Any) -> httpx.Response:
         """One request; returns an answer of success.
@@ -34,7 +35,7 @@ class Poster:
         """
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await self._client().request(method, url, **options)
+                answer = await self._http.client.request(method, url, **options)
         except TimeoutError as error:
             raise UndeliveredError(f"no answer within {self._timeout:g} s", retryable=True) from (
                 error
@@ -48,14 +49,10 @@ class Poster:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(timeout=self._timeout, headers=self._headers)
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=self._timeout, headers=self._headers)
 
 
 def refused(answer: httpx.Response, detail: str = "") -> UndeliveredError:

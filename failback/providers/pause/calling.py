@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import httpx
 
+from failback.providers.lazy_http import LazyHttp
+
 _TRIES = 3
 
 
@@ -19,7 +21,7 @@ class HookCaller:
     def __init__(self, timeout_seconds: float, pause_seconds: float = 0.5) -> None:
         self._timeout = timeout_seconds
         self._pause = pause_seconds
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[bool, str]:
         """Whether the hook took a JSON body, and what it answered."""
@@ -46,7 +48,7 @@ class HookCaller:
         """One request; the answer, or why there is none."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._client().request(
+                return await self._http.client.request(
                     method, url, content=body, headers=dict(headers)
                 )
         except TimeoutError:
@@ -57,11 +59,7 @@ class HookCaller:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(timeout=self._timeout)
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=self._timeout)

@@ -16,6 +16,7 @@ from failback.errors import (
     PlatformRefusedError,
     UnreachableError,
 )
+from failback.providers.lazy_http import LazyHttp
 from failback.providers.retrying import retry_after
 from failback.sections.supabase import SupabaseConfig
 
@@ -46,7 +47,7 @@ class ManagementTransport:
         self._config = config
         self._transport = transport
         self._pause = pause_seconds
-        self._http: httpx.AsyncClient | None = None
+        self._http = LazyHttp(self._opened)
 
     async def send(
         self, method: str, path: str, *, repeatable: bool = True, **options: Any
@@ -101,14 +102,12 @@ class ManagementTransport:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
+        await self._http.aclose()
 
     async def _sent(self, method: str, path: str, **options: Any) -> httpx.Response:
         # A deadline for the whole: httpx's own is for each read, and a trickle never ends.
         async with asyncio.timeout(self._config.timeout_seconds):
-            return await self._client().request(
+            return await self._http.client.request(
                 method, f"/v1/projects/{self._config.ref}{path}", **options
             )
 
@@ -154,13 +153,11 @@ class ManagementTransport:
     def _token(self) -> str:
         return self._config.access_token.get_secret_value()
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            self._http = httpx.AsyncClient(
-                base_url=self._config.api_url,
-                headers={"Authorization": f"Bearer {self._token}"},
-                timeout=self._config.timeout_seconds,
-                transport=self._transport,
-                follow_redirects=False,
-            )
-        return self._http
+    def _opened(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=self._config.api_url,
+            headers={"Authorization": f"Bearer {self._token}"},
+            timeout=self._config.timeout_seconds,
+            transport=self._transport,
+            follow_redirects=False,
+        )
