@@ -1,13 +1,12 @@
 """An estate's backups: takes, lists, proves and prunes them."""
 
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from failback.errors import BackupError, BackupPartMissingError, FailbackError
+from failback.errors import BackupPartMissingError, FailbackError
 from failback.models.backups import (
     BackupList,
     BackupManifest,
@@ -22,6 +21,7 @@ from failback.providers.backup.proving import OF_THE_BACKUP, Held, Trial, tried
 from failback.providers.backup.shelf import Found, Shelf
 from failback.providers.backup.signed import me, software
 from failback.providers.backup.taking import Origin, take
+from failback.providers.backup.work_folder import work_folder
 
 
 class EstateBackups:
@@ -42,7 +42,7 @@ class EstateBackups:
 
     def take(self, progress: Progress | None = None) -> BackupManifest:
         """See `Backups.take`."""
-        with self._folder() as work:
+        with work_folder(self._work, "backup", "database") as work:
             return take(self._shelf, self._origin, work, progress or _nobody)
 
     def list(self) -> BackupList:
@@ -54,7 +54,7 @@ class EstateBackups:
         found = self._shelf.manifest(backup or self._shelf.newest())
         began = time.monotonic()
         try:
-            with self._folder() as work:
+            with work_folder(self._work, "backup", "database") as work:
                 held = tried(self._shelf, found.manifest, self._trial, work, progress or _nobody)
         except OF_THE_BACKUP as error:
             seconds = time.monotonic() - began
@@ -76,7 +76,7 @@ class EstateBackups:
                 f"The backup {backup} has no inventory of bucket {bucket}.",
                 "Look at what it holds: failback backup list --json.",
             )
-        with self._folder() as work:
+        with work_folder(self._work, "backup", "database") as work:
             fetch(self._shelf, manifest.model_copy(update={"parts": (part,)}), work, 1)
             yield from read_inventory(work / part.name)
 
@@ -87,22 +87,6 @@ class EstateBackups:
     def close(self) -> None:
         """See `Backups.close`."""
         self._shelf.store.close()
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """An empty folder that only we may read, gone afterwards."""
-        place = self._work or Path(tempfile.gettempdir())
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(
-                prefix="failback-backup-", dir=place, ignore_cleanup_errors=True
-            ) as folder:
-                yield Path(folder)
-        except OSError as error:
-            raise BackupError(
-                f"The work in {place} cannot be done: {error.strerror or error}.",
-                "Name a folder with room for the whole database in backup.work_directory.",
-            ) from error
 
 
 def _proof(

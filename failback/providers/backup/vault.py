@@ -1,8 +1,6 @@
 """An estate's backups as a recovery needs them: looked at, fetched, restored for good."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +8,6 @@ from failback.backup_ports import Backups
 from failback.config import Estate
 from failback.errors import (
     BackupContentError,
-    BackupError,
     BackupRestoreError,
     BackupTableMissingError,
     ConfigurationError,
@@ -27,6 +24,7 @@ from failback.providers.backup.restoring import FOR_GOOD, restore_dump
 from failback.providers.backup.shelf import Shelf, parts_are_there
 from failback.providers.backup.signing import Trust
 from failback.providers.backup.taking import DUMP
+from failback.providers.backup.work_folder import work_folder
 from failback.recovery.vault import BackupVault
 from failback.reverse_sync.connections import Servers
 
@@ -67,7 +65,7 @@ class ShelfVault:
     def restore(self, backup: str, dsn: str, progress: Progress) -> None:
         """See `BackupVault.restore`."""
         manifest, _ = self.checked(backup)
-        with self._folder() as folder:
+        with work_folder(self._work, "recovery", "backup") as folder:
             came = 0
 
             def fetched(part: BackupPart) -> None:
@@ -109,21 +107,6 @@ class ShelfVault:
     def close(self) -> None:
         """See `BackupVault.close`."""
         self._shelf.store.close()
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        place = self._work or Path(tempfile.gettempdir())
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(
-                prefix="failback-recovery-", dir=place, ignore_cleanup_errors=True
-            ) as folder:
-                yield Path(folder)
-        except OSError as error:
-            raise BackupError(
-                f"The work in {place} cannot be done: {error.strerror or error}.",
-                "Name a folder with room for the whole backup in backup.work_directory.",
-            ) from error
 
 
 class ElsewhereVault:
