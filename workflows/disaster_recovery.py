@@ -1,6 +1,5 @@
 """Level 4: people are led through a recovery from what was proved to be restorable."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -54,11 +53,7 @@ class DisasterRecovery(RecoveryWorkflow):
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
         """Lead people through the recovery, once it has been approved."""
-        try:
-            return await self.undo.guard(self._plan())
-        except asyncio.CancelledError:
-            await self.cancelled()
-            raise
+        return await self.carried_out()
 
     # Messages.
 
@@ -66,14 +61,14 @@ class DisasterRecovery(RecoveryWorkflow):
     def _gate_signalled(self, answer: GateAnswer) -> None:
         """An operator's answer, by the raw signal; one that does not count is only recorded."""
         objection = self.gates.objection(answer)
-        self.record_gate(answer, objection)
+        self.journal.gate_answered(answer, objection)
         if not objection:
             self.gates.answer(answer, workflow.now())
 
     @workflow.update(name="decide_gate")
     def _gate_decided(self, answer: GateAnswer) -> RecoveryGate:
         """An operator's answer, by our own command line: it says what it passed."""
-        self.record_gate(answer, "")
+        self.journal.gate_answered(answer, "")
         return self.gates.answer(answer, workflow.now())
 
     @_gate_decided.validator
@@ -89,18 +84,16 @@ class DisasterRecovery(RecoveryWorkflow):
 
     # The procedure.
 
-    async def _plan(self) -> RollbackResult:
-        if not await self.approval_granted():
+    async def plan(self) -> RollbackResult:
+        """See `RollbackWorkflow.plan`."""
+        if not await self.began():
             return await self.closed(success=False)
-        self.stakeholders.started()
-        self.journal.started()
         async with self.measuring_availability():
             try:
                 await self._procedure()
             except AbortedError as aborted:
                 await self._hand_over(str(aborted))
             self.service_restored()
-            await self.finish_session()
         self.recovery = self.recovered(self.gates.all)
         if self.error is not None:
             self.recovery = self.recovery.model_copy(
@@ -192,7 +185,7 @@ class DisasterRecovery(RecoveryWorkflow):
         self.gates.ask(gate)
         if not self.gates.answered:
             self.enter(Phase.AT_GATE)
-            self.tell_of_gate(gate)
+            self.stakeholders.gate_waits(gate)
             await workflow.wait_condition(lambda: self.gates.answered)
             self.enter(Phase.RUNNING)
         answer = self.gates.last

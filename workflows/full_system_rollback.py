@@ -32,18 +32,12 @@ class FullSystemRollback(SystemWorkflow, DataSyncRollback):
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
         """Bring the product back to the source, once people have approved."""
-        try:
-            return await self.undo.guard(self._plan())
-        except asyncio.CancelledError:
-            await self.cancelled()
-            raise
+        return await self.carried_out()
 
-    async def _plan(self) -> RollbackResult:
-        if not await self.approval_granted():
+    async def plan(self) -> RollbackResult:
+        """See `RollbackWorkflow.plan`."""
+        if not await self.began():
             return await self.closed(success=False)
-        await self.go_higher(None)
-        self.stakeholders.started()
-        self.journal.started()
         async with self.measuring_availability():
             try:
                 await self.pause_activities()

@@ -8,6 +8,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from failback.decision.matrix import DATA_CORRUPTION
     from failback.models.audit import EntryKind, NewEntry
+    from failback.models.recovery import GateAnswer
     from failback.models.rollback import RecordedDecision, RollbackRequest, RollbackResult
     from failback.models.sync import VerifyReport
 from workflows.recording import record
@@ -55,6 +56,22 @@ class Journal:
             why_not=entry.why_not,
             plan_hash=entry.plan_hash,
             via=entry.via,
+        )
+
+    def gate_answered(self, answer: GateAnswer, objection: str) -> None:
+        """An operator's answer at a gate, whether or not it counts; a child's is told as well."""
+        if self._request.dry_run:
+            return
+        self._append(
+            EntryKind.APPROVAL,
+            f"gate/{answer.gate}/{workflow.now().isoformat()}",
+            answer.who,
+            verb=answer.verb.value,
+            gate=answer.gate,
+            role=answer.role,
+            reason=answer.reason[:1000],
+            counted=not objection,
+            why_not=objection,
         )
 
     def replanned(self, request: RollbackRequest, plan_hash: str, voided: int) -> None:
@@ -114,12 +131,18 @@ class Journal:
         request = self._request
         if request.is_child or request.dry_run or not workflow.patched(AUDIT):
             return
+        self._append(kind, name, who, subject, **facts)
+
+    def _append(
+        self, kind: EntryKind, name: str, who: str, subject: str = "", **facts: Any
+    ) -> None:
+        rollback_id = self._request.rollback_id
         entry = NewEntry(
             kind=kind,
-            key=f"{request.rollback_id}/{name}",
+            key=f"{rollback_id}/{name}",
             at=workflow.now(),
             who=who,
-            subject=subject or request.rollback_id,
+            subject=subject or rollback_id,
             body=facts,
         )
         self._starting.append(asyncio.create_task(record([entry])))

@@ -7,9 +7,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from failback.models.common import Outcome
     from failback.models.recovery import GateAnswer, GateVerb, RecoveryGate, RecoveryPolicy
-
-AUTOMATION = "failback"
-"""Who answers where the estate lets steps that succeeded lead to the next by themselves."""
+    from failback.models.responses import AUTOMATION
 
 
 class Gates:

@@ -1,22 +1,17 @@
 """The steps of a disaster recovery, each of which may be repeated."""
 
-import asyncio
-import contextlib
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
     from activities.dns import DnsActivities
     from activities.recovery import RecoveryActivities
-    from failback.models.audit import EntryKind, NewEntry
     from failback.models.common import Outcome, Side
     from failback.models.recovery import (
         Assessment,
         Condition,
-        GateAnswer,
         Part,
         RecoveryGate,
         RecoveryResult,
@@ -31,7 +26,6 @@ with workflow.unsafe.imports_passed_through():
     )
 from workflows import options
 from workflows.gradual_return import ReturningWorkflow
-from workflows.recording import record
 from workflows.recovery_story import assessed, evidence, restored
 from workflows.timeline import StepFailedError
 
@@ -56,7 +50,6 @@ class RecoveryWorkflow(ReturningWorkflow):
         """From when on the target has acknowledged nothing, as far as that is known."""
         self._exact = False
         """Whether everything that the target acknowledged is on the side that will serve."""
-        self._writing: list[asyncio.Task[None]] = []
 
     # Assess.
 
@@ -103,11 +96,15 @@ class RecoveryWorkflow(ReturningWorkflow):
         if self.restores_database:
             await self._restore_database()
             await self._last_changes()
-            await self._restore_part(Part.AUTH, "restore_auth", 60.0)
+            await self._restore_part(
+                Part.AUTH, "restore_auth", self.timeline.budget("restore_auth", 60.0)
+            )
         else:
             await self._last_changes()
         if self._damaged(Part.STORAGE):
-            await self._restore_part(Part.STORAGE, "restore_storage", 1200.0)
+            await self._restore_part(
+                Part.STORAGE, "restore_storage", self.timeline.budget("restore_storage", 1200.0)
+            )
         else:
             await self.bring_storage_back()
 
@@ -116,11 +113,12 @@ class RecoveryWorkflow(ReturningWorkflow):
         if not self.assessment.choice.backup:
             raise StepFailedError("restore_database", self.assessment.choice.detail or "no backup")
         self._replayed = None
-        await self._restore_part(Part.DATABASE, "restore_database", 1800.0)
-        await self._replay("replay")
+        await self._restore_part(
+            Part.DATABASE, "restore_database", self.timeline.budget("restore_database", 1800.0)
+        )
+        await self._replay()
 
-    async def _restore_part(self, part: Part, step_name: str, default_seconds: float) -> None:
-        budget = self._budget_of(part, default_seconds)
+    async def _restore_part(self, part: Part, step_name: str, budget: float) -> None:
         backup = self.assessment.choice.backup if self.assessment else ""
         async with self.timeline.step(step_name, budget) as step:
             report = await workflow.execute_activity_method(
@@ -134,14 +132,7 @@ class RecoveryWorkflow(ReturningWorkflow):
             self.synced_records += report.rows
             step.observed(report.outcome, restored(report), report.attempts)
 
-    def _budget_of(self, part: Part, default_seconds: float) -> float:
-        if part is Part.DATABASE:
-            return self.timeline.budget("restore_database", default_seconds)
-        if part is Part.AUTH:
-            return self.timeline.budget("restore_auth", default_seconds)
-        return self.timeline.budget("restore_storage", default_seconds)
-
-    async def _replay(self, step_name: str) -> bool:
+    async def _replay(self) -> bool:
         """Archived changes on top of the backup; a second replay goes on after the first.
 
         Returns:
@@ -150,12 +141,12 @@ class RecoveryWorkflow(ReturningWorkflow):
         budget = self.timeline.budget("replay", 900.0)
         assert self.assessment is not None  # noqa: S101 - only reached with a backup
         before = self._replayed
-        async with self.timeline.step(step_name, budget) as step:
+        async with self.timeline.step("replay", budget) as step:
             report = await workflow.execute_activity_method(
                 RecoveryActivities.replay_archive,
                 ReplayArchiveRequest(
                     rollback_id=self.request.rollback_id,
-                    step=step_name,
+                    step="replay",
                     backup=self.assessment.choice.backup,
                     after=before.replayed_upto if before else "",
                 ),
@@ -173,7 +164,7 @@ class RecoveryWorkflow(ReturningWorkflow):
             return
         if self.restores_database:
             archived = await self._archive_the_rest()
-            self._exact = await self._replay("replay") and archived
+            self._exact = await self._replay() and archived
         else:
             await self._drain_the_rest()
         self.data_loss = (
@@ -347,36 +338,6 @@ class RecoveryWorkflow(ReturningWorkflow):
         said = [step.detail for step in self.timeline.steps if step.name == name]
         newest = self.timeline.steps[-1].detail if self.timeline.steps else ""
         return said[-1] if said else newest
-
-    def record_gate(self, answer: GateAnswer, objection: str) -> None:
-        """Every answer stands in the audit log, also one that does not count."""
-        if self.request.dry_run:
-            return
-        entry = NewEntry(
-            kind=EntryKind.APPROVAL,
-            key=f"{self.request.rollback_id}/gate/{answer.gate}/{workflow.now().isoformat()}",
-            at=workflow.now(),
-            who=answer.who,
-            subject=self.request.rollback_id,
-            body={
-                "verb": answer.verb.value,
-                "gate": answer.gate,
-                "role": answer.role,
-                "reason": answer.reason[:1000],
-                "counted": not objection,
-                "why_not": objection,
-            },
-        )
-        self._writing.append(asyncio.create_task(record([entry])))
-
-    def tell_of_gate(self, gate: RecoveryGate) -> None:
-        """A person has to answer."""
-        self.stakeholders.gate_waits(gate)
-
-    async def finish_session(self) -> None:
-        """What was written has workflows of its own before this one ends."""
-        with contextlib.suppress(FailureError):
-            await asyncio.gather(*self._writing)
 
 
 def _unknown(why: str) -> DataLoss:

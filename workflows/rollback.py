@@ -42,8 +42,8 @@ LEVEL = SearchAttributeKey.for_int("FailbackLevel")
 class RollbackWorkflow(GatedWorkflow):
     """State of a rollback of any level.
 
-    A level derives from it, calls `prepare` from its `@workflow.init`, and writes its plan
-    in `run`.
+    A level derives from it, calls `prepare` from its `@workflow.init`, writes down its `plan`, and
+    has it `carried_out` by its `run`.
     """
 
     def prepare(self, request: RollbackRequest) -> None:
@@ -105,7 +105,28 @@ class RollbackWorkflow(GatedWorkflow):
         """Every step so far, those of child levels after the step that ran them."""
         return self.timeline.steps
 
+    async def plan(self) -> RollbackResult:
+        """What the level does, from its approval to its end."""
+        raise NotImplementedError
+
+    async def carried_out(self) -> RollbackResult:
+        """The plan's result; a cancel before traffic moves undoes what was begun."""
+        try:
+            return await self.undo.guard(self.plan())
+        except asyncio.CancelledError:
+            await self.cancelled()
+            raise
+
     # Mechanics that the levels' plans are written with.
+
+    async def began(self) -> bool:
+        """Wait for people, and say that it acts; False where it may not, and is to be closed."""
+        if not await self.approval_granted():
+            return False
+        await self.go_higher(None)
+        self.stakeholders.started()
+        self.journal.started()
+        return True
 
     @contextlib.asynccontextmanager
     async def measuring_availability(self) -> AsyncIterator[None]:
@@ -274,9 +295,8 @@ class RollbackWorkflow(GatedWorkflow):
         if higher is None:
             return
         await self._settled()
-        attributes = [LEVEL.value_set(higher.level.value)] if self.request.search_attributes else []
-        if attributes:
-            workflow.upsert_search_attributes(attributes)
+        if self.request.search_attributes:
+            workflow.upsert_search_attributes([LEVEL.value_set(higher.level.value)])
         workflow.continue_as_new(
             args=[
                 higher.model_copy(

@@ -105,7 +105,7 @@ class SystemWorkflow(WriteGapWorkflow):
                     self._objects("prepare_storage"),
                     **options.long(budget),
                 )
-                step.observed(*_synced(report))
+                step.observed(report.outcome, _synced(report))
         except StepFailedError as failure:
             if failure.cause_type == "SafetyRuleError":
                 raise
@@ -197,10 +197,9 @@ class SystemWorkflow(WriteGapWorkflow):
                 self._objects("storage"),
                 **options.long(budget),
             )
-            outcome, detail, attempts = _synced(report)
-            if outcome is not Outcome.FAILED:
+            if report.outcome is not Outcome.FAILED:
                 await self._route(Service.STORAGE, budget)
-            step.observed(outcome, detail, attempts)
+            step.observed(report.outcome, _synced(report))
 
     async def switch_configuration(self) -> None:
         """Every configured key gets its source value, read back."""
@@ -301,7 +300,7 @@ def _right(item: Item) -> bool:
     return item.outcome is not Outcome.FAILED
 
 
-def _synced(report: StorageSyncReport) -> tuple[Outcome, str, int]:
+def _synced(report: StorageSyncReport) -> str:
     """A storage sync in one sentence."""
     copied = sum(bucket.copied for bucket in report.buckets)
     deleted = sum(bucket.deleted for bucket in report.buckets)
@@ -309,4 +308,4 @@ def _synced(report: StorageSyncReport) -> tuple[Outcome, str, int]:
     wrong = [f"{note.bucket}/{note.key} {note.fate.value}" for note in report.notes[:5]]
     if wrong:
         sentence += f"; {', '.join(wrong)}"
-    return report.outcome, sentence, 1
+    return sentence

@@ -1,7 +1,5 @@
 """Level 1: customers are served by the source again, within seconds."""
 
-import asyncio
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -37,18 +35,12 @@ class TrafficRollback(WriteGapWorkflow):
     @workflow.run
     async def run(self, request: RollbackRequest) -> RollbackResult:
         """Send the traffic back to the source, and leave no write behind."""
-        try:
-            return await self.undo.guard(self._plan())
-        except asyncio.CancelledError:
-            await self.cancelled()
-            raise
+        return await self.carried_out()
 
-    async def _plan(self) -> RollbackResult:
-        if not await self.approval_granted():
+    async def plan(self) -> RollbackResult:
+        """See `RollbackWorkflow.plan`."""
+        if not await self.began():
             return await self.closed(success=False)
-        await self.go_higher(None)
-        self.stakeholders.started()
-        self.journal.started()
         async with self.measuring_availability():
             try:
                 await self._close_write_path()
