@@ -30,11 +30,11 @@ from failback.reverse_sync.apply import Applied, Work, names, rows_of, select_ro
 from failback.reverse_sync.connections import Connection
 from failback.reverse_sync.copying import copied_out
 from failback.reverse_sync.images import image
+from failback.reverse_sync.key_blocks import binary_blocks, text_blocks
 from failback.reverse_sync.lane import Armed, Lane
 from failback.reverse_sync.matching import TablePair, key_condition, row_text
 from failback.reverse_sync.pgoutput import Keys
 from failback.reverse_sync.position import StreamPosition
-from failback.reverse_sync.staging import binary_blocks, text_blocks
 from failback.reverse_sync.statements import statement
 
 _ROLES = ("keys", "locked", "changed", "rows", "done", "parked")

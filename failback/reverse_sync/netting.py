@@ -12,6 +12,8 @@ from failback.reverse_sync.pgoutput import (
     BEGIN,
     COMMIT,
     ROWS,
+    TUPLE_KIND_END,
+    TUPLE_START,
     Changes,
     Decoder,
     Relation,
@@ -22,6 +24,8 @@ from failback.reverse_sync.pgoutput import (
 
 _TIMES = struct.Struct("!6xq")
 _MESSAGE_START = 18  # number of fields; length and value of the count; length of the message
+_TUPLE_KIND_END = _MESSAGE_START + TUPLE_KIND_END
+_TUPLE_START = _MESSAGE_START + TUPLE_START
 
 
 class Netting(Decoder):
@@ -36,17 +40,21 @@ class Netting(Decoder):
 
     def consume(self, blocks: Iterable[Sequence[bytes]]) -> Changes:
         """Read rows to their end; those that are no change of a row come first."""
-        changes, takers = self.changes, self._takers
+        changes, takers, adders = self.changes, self._takers, self._adders
         for rows in blocks:
             if self.order_matters:
                 continue
             for row in rows:
                 (times,) = _TIMES.unpack_from(row)
-                message = row[_MESSAGE_START:]
                 changes.messages += times
-                kind = message[0]
-                if kind not in ROWS:
-                    self._turn(kind, message)
+                add = adders.get(row[_MESSAGE_START:_TUPLE_KIND_END])
+                if add is not None:
+                    add(row[_TUPLE_START:])
+                    changes.changes += times
+                    continue
+                message = row[_MESSAGE_START:]
+                if message[0] not in ROWS:
+                    self._turn(message[0], message)
                     continue
                 taker = takers.get(message[1:5], unknown)
                 if taker is not None:

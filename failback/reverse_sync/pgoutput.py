@@ -18,7 +18,10 @@ MARKER = "failback"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 BEGIN = struct.Struct("!QqI")
 COMMIT = struct.Struct("!xQQq")
-_TUPLE_START = 8  # message type, relation, tuple kind, number of columns
+TUPLE_KIND_END = 6
+"""Of a message: its type, the relation, the kind of its tuple."""
+TUPLE_START = 8
+"""The number of columns is before it."""
 
 _INSERT, _UPDATE, _DELETE, _TRUNCATE = b"IUDT"
 _BEGINS, _COMMITS, _RELATION, _MESSAGE, _ORIGIN, _TYPE = b"BCRMOY"
@@ -114,6 +117,7 @@ class Changes:
     """Commit time of the oldest transaction with a change."""
 
 
+Add = Callable[[bytes], None]
 KeyColumns = Callable[[Relation], tuple[str, ...] | None]
 """The key's columns of a relation; None where nobody asked for its changes."""
 
@@ -137,6 +141,7 @@ class Decoder:
         self._known = known
         self._relations: dict[int, Relation] = {}
         self._takers: dict[bytes, Taker | None] = {}
+        self._adders: dict[bytes, Add] = {}
         self._taking = False
         self._taken = 0
         self._committed_at = 0
@@ -144,17 +149,26 @@ class Decoder:
     def consume(self, blocks: Iterable[Sequence[bytes]]) -> Changes:
         """Read messages to their end; the result is complete up to the last commit."""
         changes, takers = self.changes, self._takers
+        adders = self._adders if self._taking else {}
         for messages in blocks:
             changes.messages += len(messages)
+            plain = 0
             for message in messages:
-                kind = message[0]
-                if kind not in ROWS:
-                    self._turn(kind, message)
+                add = adders.get(message[:TUPLE_KIND_END])
+                if add is not None:
+                    add(message[TUPLE_START:])
+                    plain += 1
+                elif message[0] not in ROWS:
+                    self._taken += plain
+                    plain = 0
+                    self._turn(message[0], message)
+                    adders = self._adders if self._taking else {}
                 elif self._taking:
                     taker = takers.get(message[1:5], unknown)
                     if taker is not None:
                         taker(message)
                         self._taken += 1
+            self._taken += plain
             for keys in changes.keys:
                 keys.values.bound()
         return changes
@@ -200,12 +214,15 @@ class Decoder:
         if known is not None:
             self._described_anew(relation)
         self._relations[relation.oid] = relation
+        for start in [each for each in self._adders if each[1:5] == message[1:5]]:
+            del self._adders[start]
         wanted = self._key_columns(relation)
         if wanted is None:
             self._takers[message[1:5]] = None
             return
         taker = Taker(relation, wanted)
         self._takers[message[1:5]] = taker
+        self._adders.update(taker.plain())
         self.changes.keys.append(taker.keys)
 
     def _truncate(self, message: bytes) -> None:
@@ -246,12 +263,20 @@ class Taker:
         self._whole = len(self._places) == len(relation.columns)
         self._add = self.keys.values.held.add
 
+    def plain(self) -> dict[bytes, Add]:
+        """What takes a tuple's bytes as they are, by how its message begins.
+
+        That is most of a stream, and worth a look-up instead of a call for each.
+        """
+        if not self._whole:
+            return {}
+        relation = self.keys.relation.oid.to_bytes(4)
+        kinds = ((_INSERT, _NEW), (_UPDATE, _NEW), (_DELETE, _KEY), (_DELETE, _OLD))
+        return {bytes((change,)) + relation + bytes((kind,)): self._add for change, kind in kinds}
+
     def __call__(self, message: bytes) -> None:
         """Take the key of one insert, update or delete."""
         tuple_kind = message[5]
-        if self._whole and (tuple_kind == _NEW or message[0] == _DELETE):
-            self._add(message[_TUPLE_START:])
-            return
         values, offset = _values(message, 6)
         old = None
         if tuple_kind in (_KEY, _OLD):

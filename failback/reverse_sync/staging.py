@@ -3,24 +3,18 @@
 Changes when keys are handed over in another way.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
 from psycopg import sql
 
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.pgoutput import Keys, fields
+from failback.reverse_sync.key_blocks import binary_blocks, text_blocks
+from failback.reverse_sync.pgoutput import Keys
 from failback.reverse_sync.statements import statement
 
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
-_BLOCK_KEYS = 4096
 FEW_KEYS = 500
 """Below so many keys of a table, each row is looked up by index without asking the planner."""
-
-_BINARY_KIND = b"b"[0]
-_BINARY_NULL, _TEXT_NULL = b"\xff\xff\xff\xff", b"\\N"
 
 
 class Staging:
@@ -99,57 +93,3 @@ class Staging:
         if count >= FEW_KEYS:
             self._connection.execute(sql.SQL("ANALYZE {}").format(self.name(table)))
         return count
-
-
-def binary_blocks(keys: Keys) -> Iterator[bytes]:
-    """Keys in the binary format of COPY: the values' bytes are passed on as they came."""
-    lead = len(keys.names).to_bytes(2)
-    yield _SIGNATURE
-    for block in _blocks(keys):
-        if len(keys.names) == 1 and all(value[0] == _BINARY_KIND for value in block):
-            # Length and bytes follow the kind, as COPY wants them.
-            yield lead + lead.join([value[1:] for value in block])
-        else:
-            yield b"".join([lead + _binary_row(value, keys) for value in block])
-    yield _TRAILER
-
-
-def _blocks(keys: Keys) -> Iterator[list[bytes]]:
-    values = iter(keys.values)
-    while block := list(islice(values, _BLOCK_KEYS)):
-        yield block
-
-
-def _binary_row(key: bytes, keys: Keys) -> bytes:
-    parts = []
-    for is_binary, value in fields(key, whole_row=keys.whole_row):
-        if value is None:
-            parts.append(_BINARY_NULL)
-            continue
-        if not is_binary:
-            raise ValueError("A key that was announced in binary form came as text.")
-        parts.append(len(value).to_bytes(4) + value)
-    return b"".join(parts)
-
-
-def text_blocks(keys: Keys) -> Iterator[bytes]:
-    """Keys in the text format of COPY."""
-    for block in _blocks(keys):
-        yield b"".join([_text_row(value, keys) for value in block])
-
-
-def _text_row(key: bytes, keys: Keys) -> bytes:
-    parts = []
-    for is_binary, value in fields(key, whole_row=keys.whole_row):
-        if value is None:
-            parts.append(_TEXT_NULL)
-            continue
-        if is_binary:
-            raise ValueError("A key that was announced as text came in binary form.")
-        parts.append(
-            value.replace(b"\\", b"\\\\")
-            .replace(b"\t", b"\\t")
-            .replace(b"\n", b"\\n")
-            .replace(b"\r", b"\\r")
-        )
-    return b"\t".join(parts) + b"\n"
