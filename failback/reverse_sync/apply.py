@@ -28,6 +28,8 @@ class Work:
     keys: tuple[Keys, ...] = ()
     whole: bool = False
     """Copy the whole table, because not every change of it is known by key."""
+    part: int = 0
+    """Which of a table's key tables takes the keys; parts of one batch have no key in common."""
 
     @property
     def count(self) -> int:
@@ -73,7 +75,7 @@ class Carrier:
                 (self.ends.write_keys, pair.received),
             ):
                 staging.plan_for(few=few)
-                staging.fill(table, pair.key, work.keys, binary=self.binary_keys)
+                staging.fill(table, pair.key, work.keys, binary=self.binary_keys, part=work.part)
         deleted = self.ends.writer.execute(self._delete(work)).rowcount
         self.pulse()
         inserted, size = self._copy(work)
@@ -85,7 +87,7 @@ class Carrier:
             return sql.SQL("DELETE FROM {}").format(rows_of(received))
         return sql.SQL("DELETE FROM {} AS t USING {} AS k WHERE {}").format(
             rows_of(received),
-            self.ends.write_keys.name(received),
+            self.ends.write_keys.name(received, work.part),
             work.pair.same_row(received, "t", "k"),
         )
 
@@ -97,7 +99,10 @@ class Carrier:
             pair.received.identifier, names(pair.columns), form
         )
         giving = sql.SQL("COPY ({}) TO STDOUT (FORMAT {})").format(
-            select_rows(pair, None if work.whole else self.ends.read_keys.name(pair.sent)), form
+            select_rows(
+                pair, None if work.whole else self.ends.read_keys.name(pair.sent, work.part)
+            ),
+            form,
         )
         size = 0
         with self.ends.writer.cursor() as sink:

@@ -13,19 +13,28 @@ After a batch that read everything, the receiver equals the snapshot. A transact
 the log but not yet in the snapshot holds the position back, and its keys come again.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from failback.errors import (
     SlotBusyError,
     SlotLostError,
 )
 from failback.models.sync import BatchReport
-from failback.reverse_sync import capture, fence, parallel_apply, position, stopped, ways
-from failback.reverse_sync.apply import Applied, Carrier, Pulse, Work
+from failback.reverse_sync import (
+    capture,
+    fence,
+    head_start,
+    parallel_apply,
+    position,
+    stopped,
+    ways,
+)
+from failback.reverse_sync.apply import Applied, Carrier, Work
 from failback.reverse_sync.capture import Horizon
 from failback.reverse_sync.lane import Armed, Ends, Lane
 from failback.reverse_sync.late_tail import Late, LateTail, TornError
+from failback.reverse_sync.order import Order
 from failback.reverse_sync.parallel_apply import ParallelApply
 from failback.reverse_sync.pgoutput import (
     MARKER,
@@ -48,33 +57,6 @@ _MOST_DIFFERENCES = 200_000
 """Beyond so many differing keys of a table it is copied whole."""
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a batch is asked for.
-
-    Args:
-        publication: name of the publication, the same on both sides.
-        limit: captured changes per batch.
-        priority: wait for the stream instead of standing aside.
-        wait_seconds: how long to wait with priority.
-        pulse: called while rows flow; raises to stop.
-        reprove: where capture is lost and the sender is fenced, compare everything instead of
-            giving up: it stands still, so that what is found is all there is.
-        compare: where nothing is captured, whether a comparison is due; without one such a batch
-            does nothing.
-        only: where nothing is captured, compare these tables alone, and prove nothing else.
-    """
-
-    publication: str
-    limit: int | None
-    priority: bool = False
-    wait_seconds: float = 2.0
-    pulse: Pulse = field(default=lambda: None)
-    reprove: bool = False
-    compare: bool = True
-    only: frozenset[str] = frozenset()
-
-
 class Attempt:
     """A batch at work: one snapshot on the sender, one transaction on the receiver."""
 
@@ -87,6 +69,8 @@ class Attempt:
         self.still = False
         self.raising: int | None = None
         self.crew: ParallelApply | None = None
+        self.begun: tuple[Work, ...] = ()
+        self.torn = False
         self.armed: Armed = lane.armed(self._names, held.tables)
         self.way = ways.of(held.capture)
         # The stream writes keys of all tables in one form, a comparison as text.
@@ -111,6 +95,14 @@ class Attempt:
 
     def carry(self) -> BatchReport:
         """Take the steps, and commit both sides; whatever it raises, nothing was committed."""
+        try:
+            return self._carried()
+        except BaseException:
+            if self.crew is not None:
+                self.crew.stop()
+            raise
+
+    def _carried(self) -> BatchReport:
         if self.way.everything and not self.order.compare:
             self.lane.writer.execute("ROLLBACK")
             return BatchReport(
@@ -120,10 +112,11 @@ class Attempt:
         captured = self._captured(horizon)
         changes = captured.changes
         unlike = self._unlike()
-        works = works_of(self.armed, changes, self.held.copy_whole, unlike)
+        rest = works_of(self.armed, changes, self.held.copy_whole, unlike)
+        works = [*self.begun, *rest]
         late = Late({}, conflicts=0, parked=0)
         if works:
-            late = self._apply(works, torn=captured.cut)
+            late = self._apply(rest)
         proved = self._prove(unlike) and not captured.cut
         raising = self.raising if proved else None
         if not proved and not works and self._is_still_proved(captured):
@@ -156,7 +149,7 @@ class Attempt:
             keys=keys,
             rows=sum(each.inserted for each in late.applied.values()),
             deleted=sum(each.deleted for each in late.applied.values()),
-            by_table={work.pair.qualified: work.count for work in works},
+            by_table=_counts(works),
             caught_up=reached >= horizon.lsn and not captured.cut and not self.armed.stopped,
             lag_seconds=max(0.0, (horizon.at - changes.oldest).total_seconds())
             if changes.oldest
@@ -218,9 +211,26 @@ class Attempt:
             return Captured(Changes(), max(self.held.lsn, horizon.lsn))
         if self.way.everything and self.order.only:
             return Captured(Changes(), self.held.lsn)
-        return self.way.read(
+        self._begin_early(horizon)
+        captured = self.way.read(
             self.lane, self.held, self.armed, horizon, limit=self.limit, binary=self.binary
         )
+        head_start.leave_out(self.begun, captured.changes)
+        self.torn = captured.cut
+        return captured
+
+    def _begin_early(self, horizon: Horizon) -> None:
+        """Have the beginning of a long backlog carried while the rest is being read."""
+        if self.lane.hands == 1 or self.unproven or self.held.copy_whole:
+            return
+        beginning = self.way.beginning(
+            self.lane, self.held, self.armed, horizon, binary=self.binary
+        )
+        self.begun = head_start.works(self.armed, beginning)
+        if self.begun:
+            self._begin([Work(pair) for pair in self.armed.pairs.values()])
+            crew = self._crew(reading=True)
+            crew.add(head_start.pieces(self.begun, len(crew.hands)))
 
     def _unlike(self) -> tuple[Unlike, ...]:
         """What the unproven tables differ by, as of the snapshot."""
@@ -270,18 +280,31 @@ class Attempt:
         named = held.proved_fenced and held.proved_raising is not None
         return named and not (captured.changes.changes or captured.cut or self.armed.stopped)
 
-    def _apply(self, works: list[Work], *, torn: bool) -> Late:
+    def _begin(self, works: list[Work]) -> None:
+        """Begin to write rows of these tables on the receiver."""
         self._check_catalogues(works)
         writer = self.lane.writer
         writer.execute(statement("apply_begin"))
         writer.execute(
             "SELECT pg_logical_emit_message(true, %s, %s)", [MARKER, self.lane.direction.name]
         )
+
+    def _crew(self, *, reading: bool = False) -> ParallelApply:
+        """Several hands, waiting for works."""
+        self.crew = ParallelApply(self.lane, self._carry_one)
+        self.crew.start(reading=reading)
+        return self.crew
+
+    def _apply(self, works: list[Work]) -> Late:
+        """Carry what has not begun yet, and wait for what has."""
+        if self.crew is None:
+            self._begin(works)
+        writer = self.lane.writer
         if self.held.receiver_lsn is None:
-            late = Late(self._carry(works, torn=torn), conflicts=0, parked=0)
+            late = Late(self._carry(works), conflicts=0, parked=0)
         else:
-            late = self._carry_late(works, torn=torn)
-        self._check_rewritten(works)
+            late = self._carry_late(works)
+        self._check_rewritten([*self.begun, *works])
         copied = self.held.copy_whole.intersection(self.armed.pairs)
         if copied:
             writer.execute(
@@ -291,26 +314,27 @@ class Attempt:
             )
         return late
 
-    def _carry(self, works: list[Work], *, torn: bool) -> dict[str, Applied]:
-        def carry(ends: Ends, work: Work) -> Applied:
-            self.order.pulse()
-            carrier = Carrier(ends, binary_keys=self.binary, pulse=self.order.pulse)
-            with refusing(work, torn=torn):
-                return carrier.carry(work)
-
+    def _carry(self, works: list[Work]) -> dict[str, Applied]:
         lane = self.lane
         many = sum(work.count for work in works) >= parallel_apply.MANY_KEYS
-        if many and lane.hands > 1:
-            self.crew = ParallelApply(lane)
-            return self.crew.carry(works, carry)
+        if self.crew is not None or (many and lane.hands > 1):
+            crew = self.crew or self._crew()
+            crew.add(parallel_apply.shares(works, len(crew.hands)))
+            return crew.finish()
         lane.give_back()
         applied = {}
         for work in works:
-            applied[work.pair.qualified] = carry(lane.ends(), work)
+            applied[work.pair.qualified] = self._carry_one(lane.ends(), work)
             parallel_apply.mark(lane.marks, lane.ends(), work)
         return applied
 
-    def _carry_late(self, works: list[Work], *, torn: bool) -> Late:
+    def _carry_one(self, ends: Ends, work: Work) -> Applied:
+        self.order.pulse()
+        carrier = Carrier(ends, binary_keys=self.binary, pulse=self.order.pulse)
+        with refusing(work, torn=self.torn):
+            return carrier.carry(work)
+
+    def _carry_late(self, works: list[Work]) -> Late:
         """The receiver takes writes: what it changed itself stays."""
         tail = LateTail(
             lane=self.lane,
@@ -318,12 +342,12 @@ class Attempt:
             armed=self.armed,
             publication=self.order.publication,
             binary_keys=self.binary,
-            complete=not torn,
+            complete=not self.torn,
             pulse=self.order.pulse,
         )
         self.lane.marks.whole([work.pair.qualified for work in works])
         try:
-            return tail.carry(works, lambda work: refusing(work, torn=torn))
+            return tail.carry(works, lambda work: refusing(work, torn=self.torn))
         except TornError as error:
             raise Torn from error
 
@@ -348,3 +372,11 @@ class Attempt:
         except SlotBusyError:
             # The data is safe; the sender forgets after the next batch.
             return
+
+
+def _counts(works: Iterable[Work]) -> dict[str, int]:
+    """Keys by table."""
+    counts: Counter[str] = Counter()
+    for work in works:
+        counts[work.pair.qualified] += work.count
+    return dict(counts)

@@ -11,8 +11,9 @@ import psycopg
 from failback.errors import SchemaDriftError
 from failback.models.sync import BatchReport
 from failback.reverse_sync import position, sharing, unwinding
-from failback.reverse_sync.attempt import Attempt, Order
+from failback.reverse_sync.attempt import Attempt
 from failback.reverse_sync.lane import KeyChanged, Lane, UnknownRelation
+from failback.reverse_sync.order import Order
 from failback.reverse_sync.refusals import (
     Refused,
     Stale,

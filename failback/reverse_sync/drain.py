@@ -14,8 +14,8 @@ from failback.errors import SlotBusyError
 from failback.models.common import Outcome
 from failback.models.sync import BatchReport, DrainReport
 from failback.reverse_sync import batch, position
-from failback.reverse_sync.attempt import Order
 from failback.reverse_sync.lane import Lane
+from failback.reverse_sync.order import Order
 from failback.reverse_sync.pgoutput import lsn_number, lsn_text
 from failback.reverse_sync.pulse import Pulse
 

@@ -40,12 +40,12 @@ from failback.reverse_sync import (
     status,
 )
 from failback.reverse_sync.arming import CANARY
-from failback.reverse_sync.attempt import Order
 from failback.reverse_sync.catalogue import OWN_SCHEMA
 from failback.reverse_sync.control import Control
 from failback.reverse_sync.heading import Heading
 from failback.reverse_sync.housekeeping import Housekeeping
 from failback.reverse_sync.lane import Lane
+from failback.reverse_sync.order import Order
 from failback.reverse_sync.proving import EXAMPLES, Proving
 from failback.reverse_sync.pulse import Progress, Pulse
 from failback.reverse_sync.settings import SyncSettings

@@ -25,11 +25,9 @@ def binary_blocks(keys: Keys) -> Iterator[bytes]:
     yield _SIGNATURE
     for block in _blocks(keys):
         rows = _even_rows(block)
-        yield (
-            b"".join([lead + _binary_row(value, keys) for value in block])
-            if rows is None
-            else (rows)
-        )
+        if rows is None:
+            rows = b"".join([lead + _binary_row(value, keys) for value in block])
+        yield rows
     yield _TRAILER
 
 
@@ -45,7 +43,7 @@ def _blocks(keys: Keys) -> Iterator[list[bytes]]:
         yield block
 
 
-def _even_rows(block: list[bytes]) -> bytearray | None:
+def _even_rows(block: list[bytes]) -> bytes | None:
     """The rows of a block in which every key has the same layout; None where they differ.
 
     A value has its kind before its length, and COPY wants the number of values before them all:
@@ -65,7 +63,7 @@ def _even_rows(block: list[bytes]) -> bytearray | None:
     rows[1::width] = bytes((len(heads),)) * count
     for taken, head in enumerate(reversed(heads[1:])):
         del rows[head :: width - taken]
-    return rows
+    return bytes(rows)
 
 
 def _heads(key: bytes) -> list[int]:

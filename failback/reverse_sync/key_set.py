@@ -30,6 +30,7 @@ class KeySet:
         """The keys in memory; always the same object, so that its `add` can be kept at hand."""
         self._file: IO[bytes] | None = None
         self._written = 0
+        self._left_out: frozenset[bytes] = frozenset()
 
     def __len__(self) -> int:
         """How many keys there are at most."""
@@ -38,7 +39,7 @@ class KeySet:
     def __iter__(self) -> Iterator[bytes]:
         """Every key, those on disk first. Not to be nested."""
         if self._file is not None:
-            yield from self._read(self._file)
+            yield from (key for key in self._read(self._file) if key not in self._left_out)
         yield from self.held
 
     def __contains__(self, key: object) -> bool:
@@ -51,6 +52,11 @@ class KeySet:
     def update(self, keys: Iterable[bytes]) -> None:
         """Take keys in."""
         self.held.update(keys)
+
+    def leave_out(self, keys: Iterable[bytes]) -> None:
+        """Forget keys, once all have been taken in."""
+        self._left_out = self._left_out.union(keys)
+        self.held -= self._left_out
 
     def bound(self, most: int = HELD_KEYS) -> None:
         """Write the keys in memory out where there are more than `most`."""

@@ -54,16 +54,26 @@ Carry = Callable[[Ends, Work], Applied]
 class ParallelApply:
     """A batch at work with several hands; the first has the batch's own sessions.
 
+    Nobody else uses the lane's readers and writers between `start` and `finish` or `stop`.
+
     Args:
         lane: the sessions; reader and writer are in the batch's transactions.
+        carry: carries one work with a pair of sessions.
     """
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, carry: Carry) -> None:
         self._lane = lane
+        self._carry = carry
         self.hands = [Hand(0, lane.ends())]
         """The batch's own sessions first."""
-        self._lock = threading.Lock()
+        self._left: list[Work] = []
+        self._resting: list[Hand] = []
+        self._begun: dict[str, Hand] = {}
+        self._complete = False
+        self._told = threading.Condition()
         self._failed: BaseException | None = None
+        self._applied: dict[str, Applied] = {}
+        self._pool: ThreadPoolExecutor | None = None
         for number in range(1, min(lane.hands, _cores())):
             try:
                 self.hands.append(Hand(number, lane.ends(number)))
@@ -71,25 +81,36 @@ class ParallelApply:
                 # A server that has no more sessions to give is no reason to stop.
                 break
 
-    def carry(self, works: Sequence[Work], carry: Carry) -> dict[str, Applied]:
-        """Carry the works over; nothing is committed yet.
+    def start(self, *, reading: bool = False) -> None:
+        """Have the hands wait for works.
 
         Args:
-            works: one for each table.
-            carry: carries one of them with a pair of sessions.
+            reading: the sender's log is being read until `finish` is called, which keeps a core
+                busy: one hand rests until then.
+        """
+        self._begin()
+        self._pool = ThreadPoolExecutor(len(self.hands), thread_name_prefix="carry")
+        working = len(self.hands) - 1 if reading else len(self.hands)
+        self._resting = self.hands[working:]
+        self._submit(self.hands[:working])
+
+    def add(self, works: Sequence[Work]) -> None:
+        """Hand works out; those of one table have no key in common, unless one is of all of it."""
+        whole = {work.pair.qualified for work in works if work.whole}
+        with self._told:
+            left = [work for work in self._left if work.pair.qualified not in whole]
+            self._left = sorted([*left, *works], key=lambda work: work.count, reverse=True)
+            self._told.notify_all()
+
+    def finish(self) -> dict[str, Applied]:
+        """Wait until everything is carried over; nothing is committed yet. What was done, by table.
 
         Raises:
             Stale: two hands stood in each other's way; the next attempt is one hand's.
             Exception: whatever the first failing hand raised.
         """
-        self._begin()
-        self._left = shares(works, len(self.hands))
-        self._applied: dict[str, Applied] = {}
-        with ThreadPoolExecutor(len(self.hands), thread_name_prefix="carry") as pool:
-            for future in [
-                pool.submit(copy_context().run, self._work, hand, carry) for hand in self.hands
-            ]:
-                future.result()
+        self._submit(self._resting)
+        self._wait()
         if self._failed is not None:
             if isinstance(self._cause(), psycopg.errors.LockNotAvailable):
                 # Something makes one table's rows touch another's, as a trigger does.
@@ -98,6 +119,12 @@ class ParallelApply:
             raise self._failed
         self.hands[0].ends.writer.execute(statement("apply_begin"))
         return self._applied
+
+    def stop(self) -> None:
+        """Leave what is left, and wait for what is at work. Nothing happens after `finish`."""
+        with self._told:
+            self._left.clear()
+        self._wait()
 
     def commit(self) -> None:
         """Commit what the further hands have carried, each with its marks in the ledger.
@@ -133,15 +160,28 @@ class ParallelApply:
                 sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT))
             )
 
-    def _work(self, hand: Hand, carry: Carry) -> None:
+    def _submit(self, hands: Iterable[Hand]) -> None:
+        if self._pool is not None:
+            for hand in hands:
+                self._pool.submit(copy_context().run, self._work, hand)
+
+    def _wait(self) -> None:
+        with self._told:
+            self._complete = True
+            self._told.notify_all()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _work(self, hand: Hand) -> None:
         while (work := self._next(hand)) is not None:
             try:
-                done = carry(hand.ends, work)
-            except BaseException as error:  # noqa: BLE001 - raised by `carry` of the batch's thread
-                with self._lock:
+                done = self._carry(hand.ends, work)
+            except BaseException as error:  # noqa: BLE001 - raised by `finish` in the batch's thread
+                with self._told:
                     self._failed = self._failed or error
+                    self._told.notify_all()
                 return
-            with self._lock:
+            with self._told:
                 name = work.pair.qualified
                 before = self._applied.get(name, Applied())
                 self._applied[name] = Applied(
@@ -149,19 +189,30 @@ class ParallelApply:
                 )
 
     def _next(self, hand: Hand) -> Work | None:
-        """The largest work that is left; of a table that is shared out, each hand has one share.
-
-        A hand's key table holds the keys of everything that it carried of a table.
-        """
-        with self._lock:
-            if self._failed is not None:
-                return None
-            had = {work.pair.qualified for work in hand.carried}
-            for place, work in enumerate(self._left):
-                if work.pair.qualified not in had:
-                    hand.carried.append(self._left.pop(place))
-                    return work
+        """The largest work that is left for a hand; waits until there is one, or never will be."""
+        with self._told:
+            while self._failed is None:
+                for place, work in enumerate(self._left):
+                    if self._may_have(hand, work):
+                        self._begun.setdefault(work.pair.qualified, hand)
+                        hand.carried.append(self._left.pop(place))
+                        return work
+                if self._complete:
+                    return None
+                self._told.wait()
             return None
+
+    def _may_have(self, hand: Hand, work: Work) -> bool:
+        """Whether a hand can carry a work.
+
+        A hand's key table holds the keys of everything that it carried of a table's part, so that
+        of a table that is shared out each hand has one share. A table that is begun by key may
+        turn out to be copied whole: until everything is known, and then, it is one hand's.
+        """
+        name = work.pair.qualified
+        if work.whole or (work.part and not self._complete):
+            return self._begun.get(name, hand) is hand
+        return all((had.pair.qualified, had.part) != (name, work.part) for had in hand.carried)
 
     def _mark(self, hand: Hand) -> None:
         marks = Marks(hand.ends.writer, self._lane.direction.name)
@@ -183,7 +234,7 @@ def mark(marks: Marks, ends: Ends, work: Work) -> None:
     if work.whole or work.pair.keyless:
         marks.whole([work.pair.qualified])
     else:
-        keys = ends.write_keys.name(work.pair.received)
+        keys = ends.write_keys.name(work.pair.received, work.part)
         marks.keys(work.pair.received, work.pair.key, keys)
 
 
@@ -225,4 +276,8 @@ def _cut(work: Work, parts: int) -> list[Work]:
                     each.bound()
         for share, values in zip(cut, sets, strict=True):
             share.append(Keys(keys.relation, keys.names, values, keys.whole_row))
-    return [Work(work.pair, tuple(share)) for share in cut]
+    # A hand may carry two parts, and no two shares.
+    return [
+        Work(work.pair, tuple(share), part=work.part and work.part + number)
+        for number, share in enumerate(cut)
+    ]

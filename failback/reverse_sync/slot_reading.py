@@ -13,16 +13,30 @@ from failback.reverse_sync.position import StreamPosition
 
 NETTED_BYTES = 8 * 1024 * 1024
 """From so much log on, netting on the server costs less than it saves."""
-_NETTING_MEMORY = "64MB"
+_NETTING_MEMORY = "128MB"
 _BYTES_A_CHANGE = 256
 """Of the log, about; a change of a wide row has more."""
-_FEW_TIMES = 4
+_FEW_TIMES = 8
 """A backlog of so many times the keys that a batch may carry is read in one go."""
 _REPEATED = 2
 """From so many changes a key on, a batch reads further."""
 _FURTHER = 16
 _MOST = 64
 """A batch reads at most so many times the keys that it may carry."""
+LONG_BYTES = 32 * 1024 * 1024
+"""From so much log on, the beginning is read by itself first, to be carried meanwhile."""
+BEGINNING_MESSAGES = 50_000
+"""As many as can be carried while the rest is read; to read them twice costs little."""
+
+
+def beginning(
+    lane: Lane, held: StreamPosition, armed: Armed, horizon: Horizon, *, binary: bool
+) -> Changes:
+    """The first changes of a long backlog; none of a short one. See `read` for the arguments."""
+    if held.receiver_lsn is not None or _backlog(horizon) < LONG_BYTES:
+        return Changes()
+    decoder = Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
+    return _peek(lane, held, horizon, BEGINNING_MESSAGES, decoder, binary=binary)
 
 
 def read(
@@ -47,7 +61,7 @@ def read(
     Returns:
         The changes, and the messages after which the reading was to stop; None read all.
     """
-    backlog = horizon.lsn - (horizon.slot.confirmed or 0)
+    backlog = _backlog(horizon)
     # Where the receiver takes writes, a change that it knows already must not be told again.
     if held.receiver_lsn is None and backlog >= NETTED_BYTES:
         lane.helper.execute("SELECT set_config('work_mem', %s, false)", [_NETTING_MEMORY])
@@ -65,6 +79,10 @@ def read(
             messages = further
     decoder = Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
     return _peek(lane, held, horizon, limit, decoder, binary=binary), limit
+
+
+def _backlog(horizon: Horizon) -> int:
+    return horizon.lsn - (horizon.slot.confirmed or 0)
 
 
 def _peek(

@@ -26,8 +26,8 @@ class Staging:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._ready: set[int] = set()
-        self._fresh: set[int] = set()
+        self._ready: set[tuple[int, int]] = set()
+        self._fresh: set[tuple[int, int]] = set()
         self._few: bool | None = None
 
     def settle(self, *, committed: bool) -> None:
@@ -49,39 +49,46 @@ class Staging:
             )
             self._few = few
 
-    def name(self, table: Table) -> sql.Identifier:
-        """The key table of a table, in this session."""
-        return sql.Identifier("pg_temp", f"failback_keys_{table.oid}")
+    def name(self, table: Table, part: int = 0) -> sql.Identifier:
+        """The key table of a part of a table's keys, in this session."""
+        return sql.Identifier("pg_temp", _name(table, part))
 
-    def prepare(self, table: Table, key: tuple[str, ...]) -> None:
+    def prepare(self, table: Table, key: tuple[str, ...], part: int = 0) -> None:
         """Make the key table, once; its columns have the types of the table's own.
 
         It empties itself at every commit.
         """
-        if table.oid in self._ready or table.oid in self._fresh:
+        known = table.oid, part
+        if known in self._ready or known in self._fresh:
             return
         self._connection.execute(
             sql.SQL(
                 "CREATE TEMPORARY TABLE {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA"
             ).format(
-                sql.Identifier(f"failback_keys_{table.oid}"),
+                sql.Identifier(_name(table, part)),
                 sql.SQL(", ").join(map(sql.Identifier, key)),
                 table.identifier,
             )
         )
-        self._fresh.add(table.oid)
+        self._fresh.add(known)
 
     def fill(
-        self, table: Table, key: tuple[str, ...], changed: Iterable[Keys], *, binary: bool
+        self,
+        table: Table,
+        key: tuple[str, ...],
+        changed: Iterable[Keys],
+        *,
+        binary: bool,
+        part: int = 0,
     ) -> int:
         """Copy keys into the key table; returns how many. A key may be there twice."""
-        self.prepare(table, key)
+        self.prepare(table, key, part)
         count = 0
         for keys in changed:
             if not keys.values:
                 continue
             statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
-                self.name(table),
+                self.name(table, part),
                 sql.SQL(", ").join(map(sql.Identifier, keys.names)),
                 sql.SQL("binary" if binary else "text"),
             )
@@ -91,5 +98,9 @@ class Staging:
                     copy.write(block)
             count += len(keys.values)
         if count >= FEW_KEYS:
-            self._connection.execute(sql.SQL("ANALYZE {}").format(self.name(table)))
+            self._connection.execute(sql.SQL("ANALYZE {}").format(self.name(table, part)))
         return count
+
+
+def _name(table: Table, part: int) -> str:
+    return f"failback_keys_{table.oid}" + (f"_{part}" if part else "")

@@ -4,7 +4,8 @@ Changes when there is another way. A way opens a snapshot of the sender, tells t
 changed up to it, and forgets them when the receiver has committed, never before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -52,6 +53,14 @@ class Way(Protocol):
             SlotLostError: changes may be missing.
         """
 
+    def beginning(
+        self, lane: Lane, held: StreamPosition, armed: Armed, horizon: Horizon, *, binary: bool
+    ) -> Changes:
+        """The first of the keys that `read` is to find, where reading them all takes long.
+
+        None where it does not. Arguments and errors are those of `read`.
+        """
+
     def read(
         self,
         lane: Lane,
@@ -75,6 +84,7 @@ class Way(Protocol):
         Raises:
             SlotLostError: changes may be missing.
             SlotBusyError: another session keeps reading them.
+            SchemaDriftError: they are told by another key than the catalogue has.
         """
 
     def acknowledge(
@@ -88,6 +98,17 @@ class Way(Protocol):
 
     def look(self, connection: Connection, held: StreamPosition) -> Tail:
         """What is captured and not applied, without taking any of it."""
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    try:
+        yield
+    except ProtocolError as error:
+        raise SchemaDriftError(
+            f"The stream does not fit the catalogue: {error}",
+            "A key was changed after arming: run `failback arm` again.",
+        ) from error
 
 
 class SlotWay:
@@ -110,6 +131,15 @@ class SlotWay:
                 error.cure,
             ) from error
 
+    def beginning(
+        self, lane: Lane, held: StreamPosition, armed: Armed, horizon: Horizon, *, binary: bool
+    ) -> Changes:
+        """See `Way`."""
+        if not horizon.flushed:
+            capture.flush(lane.helper)
+        with _fitting():
+            return slot_reading.beginning(lane, held, armed, horizon, binary=binary)
+
     def read(
         self,
         lane: Lane,
@@ -121,17 +151,10 @@ class SlotWay:
         binary: bool,
     ) -> Captured:
         """See `Way`."""
-        if not horizon.flushed:
-            capture.flush(lane.helper)
-        try:
+        with _fitting():
             changes, limit = slot_reading.read(
                 lane, held, armed, horizon, limit=limit, binary=binary
             )
-        except ProtocolError as error:
-            raise SchemaDriftError(
-                f"The stream does not fit the catalogue: {error}",
-                "A key was changed after arming: run `failback arm` again.",
-            ) from error
         # Somebody who advanced the slot between the first look and the reading is caught here.
         slot = capture.read_slot(lane.helper, held.slot)
         capture.check_slot(slot, held, lane.direction.sender.value)
@@ -168,6 +191,13 @@ class ChangelogWay:
         horizon = _plain_horizon(lane, held)
         changelog.check(lane.reader, held, horizon.snapshot, lane.direction.sender.value)
         return horizon
+
+    def beginning(
+        self, lane: Lane, held: StreamPosition, armed: Armed, horizon: Horizon, *, binary: bool
+    ) -> Changes:
+        """Reading takes no time to speak of."""
+        del lane, held, armed, horizon, binary
+        return Changes()
 
     def read(
         self,
@@ -217,6 +247,13 @@ class DiffWay:
     def open(self, lane: Lane, held: StreamPosition) -> Horizon:
         """See `Way`."""
         return _plain_horizon(lane, held)
+
+    def beginning(
+        self, lane: Lane, held: StreamPosition, armed: Armed, horizon: Horizon, *, binary: bool
+    ) -> Changes:
+        """There is nothing to read."""
+        del lane, held, armed, horizon, binary
+        return Changes()
 
     def read(
         self,

@@ -7,11 +7,16 @@ import pytest
 
 from failback.reverse_sync import parallel_apply, slot_reading
 
+BEGINNING = 400
+"""Messages that are read and carried before the rest of a batch is known."""
+
 
 @contextmanager
 def taken_for_large() -> Iterator[None]:
-    """Every batch is netted by the server, and its tables are carried side by side."""
+    """Every batch is begun early and netted by the server; its tables are carried side by side."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(slot_reading, "NETTED_BYTES", 0)
+        patched.setattr(slot_reading, "LONG_BYTES", 0)
+        patched.setattr(slot_reading, "BEGINNING_MESSAGES", BEGINNING)
         patched.setattr(parallel_apply, "MANY_KEYS", 1)
         yield

@@ -42,3 +42,18 @@ def test_keys_when_packed_then_they_are_unpacked_as_they_were() -> None:
     keys = [b"", b"b\0\0\0\x04\0\0\0\x01", bytes(300), b"t" * 70_000]
     assert list(unpacked(packed(keys))) == keys
     assert packed([]) == b""
+
+
+@given(st.sets(st.binary(max_size=3)), st.sets(st.binary(max_size=3)), st.integers(0, 5))
+def test_key_set_when_keys_are_left_out_then_neither_memory_nor_disk_tells_them(
+    keys: set[bytes], left_out: set[bytes], most: int
+) -> None:
+    found = KeySet()
+    for key in sorted(keys):
+        found.add(key)
+        found.bound(most)
+    found.leave_out(left_out)
+    assert set(found) == keys - left_out
+    found.add(b"later")
+    found.bound(0)
+    assert set(found) == keys - left_out | {b"later"}

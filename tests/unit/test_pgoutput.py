@@ -129,6 +129,20 @@ def test_decoder_when_a_relation_is_described_anew_then_its_keys_stay_apart() ->
     assert [found.names for found in changes.keys] == [("a", "b"), ("b", "a")]
 
 
+def test_decoder_when_a_relation_gets_another_column_then_only_its_key_is_taken() -> None:
+    changes = decode(
+        [
+            begin(1),
+            NOTE_KEYS,
+            insert(NOTE, b"1"),
+            relation(NOTE, "note", "id", "body"),
+            insert(NOTE, b"2", b"long"),
+            commit(1, 2),
+        ]
+    )
+    assert keys(changes, NOTE) == {(b"1",), (b"2",)}
+
+
 def test_decoder_when_a_transaction_is_not_seen_then_it_is_the_barrier_and_counts() -> None:
     changes = decode(
         [

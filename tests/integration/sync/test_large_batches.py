@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from failback.errors import SlotBusyError
 from failback.models.common import Outcome, Side
-from failback.reverse_sync import parallel_apply
+from failback.reverse_sync import capture, head_start, parallel_apply
+from failback.reverse_sync.apply import Work
 from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.parallel_apply import ParallelApply
+from failback.reverse_sync.pgoutput import Changes
 
-from support.large import taken_for_large
+from support.large import BEGINNING, taken_for_large
 
 pytestmark = pytest.mark.servers
 
@@ -63,6 +66,21 @@ def on_target(pair: Any, *statements: str) -> None:
             target.execute(statement)
 
 
+@pytest.fixture
+def early(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
+    """What each batch has carried before it had read everything: keys by table."""
+    seen: list[dict[str, int]] = []
+    works = head_start.works
+
+    def noted(*arguments: Any) -> tuple[Work, ...]:
+        found = works(*arguments)
+        seen.append({work.pair.qualified: work.count for work in found})
+        return found
+
+    monkeypatch.setattr(head_start, "works", noted)
+    return seen
+
+
 def test_batch_when_it_is_large_then_several_hands_carry_it_and_both_sides_are_equal(
     pair: Any, armed: Armed, hands: list[set[str]]
 ) -> None:
@@ -92,6 +110,96 @@ def test_batch_when_one_table_has_most_keys_then_the_hands_share_it(
     assert engine.drain(30).outcome is Outcome.SUCCEEDED
     pair.assert_equal()
     assert sum("public.orders" in tables for tables in hands) > 1
+
+
+def test_batch_when_keys_of_its_beginning_change_again_then_the_last_version_arrives(
+    pair: Any, armed: Armed, early: list[dict[str, int]]
+) -> None:
+    engine = armed(*SHOP)
+    on_target(pair, FILLED[1])
+    on_target(
+        pair,
+        FILLED[2],
+        "UPDATE orders SET total = -1 WHERE id <= 300",
+        "DELETE FROM orders WHERE id BETWEEN 100 AND 200",
+        "UPDATE orders SET id = id + 10000 WHERE id <= 50",
+        "INSERT INTO orders SELECT n, n, 7 FROM generate_series(1, 20) AS n",
+    )
+    report = engine.run_batch()
+    assert early[-1] == {"public.orders": 3000}, "a beginning ends with a transaction"
+    assert report.caught_up
+    assert report.keys == 3000 + 50 + 500, "a key that was carried early is not carried again"
+    assert report.by_table == {"public.orders": 3050, "public.notes": 500}
+    pair.assert_equal()
+    assert engine.verify().outcome is Outcome.SUCCEEDED
+
+
+def test_batch_when_another_value_is_unique_then_its_table_does_not_begin_early(
+    pair: Any, armed: Armed, early: list[dict[str, int]]
+) -> None:
+    engine = armed(*SHOP)
+    on_target(pair, FILLED[0], *CHANGED[3:])
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    assert not early[-1]
+    pair.assert_equal()
+
+
+def test_batch_when_a_table_that_began_early_is_truncated_then_it_is_copied_whole(
+    pair: Any, armed: Armed, early: list[dict[str, int]]
+) -> None:
+    engine = armed(*SHOP)
+    on_target(pair, FILLED[1])
+    on_target(
+        pair,
+        FILLED[2],
+        "TRUNCATE orders, notes",
+        "INSERT INTO orders SELECT n, n, n FROM generate_series(7, 9) AS n",
+    )
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    assert {"public.orders": 3000} in early
+    assert pair.rows(Side.SOURCE, "SELECT count(*) FROM orders") == [(3,)]
+    pair.assert_equal()
+    assert engine.verify().outcome is Outcome.SUCCEEDED
+
+
+def test_batch_when_reading_the_rest_fails_then_what_began_early_is_rolled_back(
+    pair: Any, armed: Armed, early: list[dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = armed(*SHOP)
+    on_target(pair, FILLED[1])
+    on_target(pair, FILLED[0], FILLED[2])
+    peek = capture.peek
+
+    def busy(*arguments: Any, limit: int | None, **options: Any) -> Changes:
+        if limit != BEGINNING:
+            raise SlotBusyError("The slot is being read by another session.")
+        return peek(*arguments, limit=limit, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(capture, "peek", busy)
+        with pytest.raises(SlotBusyError):
+            engine.run_batch()
+    assert early[-1] == {"public.orders": 3000}
+    assert pair.rows(Side.SOURCE, "SELECT count(*) FROM orders") == [(0,)]
+    assert engine.drain(30).outcome is Outcome.SUCCEEDED
+    pair.assert_equal()
+
+
+def test_batch_when_one_table_changes_all_the_time_then_hands_share_what_follows_its_beginning(
+    pair: Any, armed: Armed, early: list[dict[str, int]], hands: list[set[str]]
+) -> None:
+    engine = armed(*SHOP)
+    for number in range(30):
+        on_target(
+            pair,
+            f"INSERT INTO orders SELECT n, n, n FROM generate_series({number}00, {number}99) AS n",
+            f"UPDATE orders SET total = total - 1 WHERE id % 30 = {number}",
+            f"DELETE FROM orders WHERE id % 31 = {number} AND id % 7 = 0",
+        )
+    assert engine.run_batch().caught_up
+    assert BEGINNING / 2 < early[-1]["public.orders"] <= BEGINNING + 100
+    assert sum("public.orders" in tables for tables in hands) > 1
+    pair.assert_equal()
 
 
 def test_batch_when_another_value_is_unique_then_its_table_is_not_shared(
