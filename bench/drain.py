@@ -123,7 +123,9 @@ class _Drains:
             self.first_ours = self.ours.seconds[0]
 
     def _tidy(self) -> None:
-        """No table carries what an earlier round left dead in it."""
+        """No table carries what an earlier round left dead in it, and no slot keeps its log."""
+        # As every few seconds while a target is live.
+        self.engine.run_batch()
         for session in (self.source, self.target, *self.receivers.values()):
             session.execute("VACUUM ANALYZE")
 

@@ -31,8 +31,15 @@ from failback.reverse_sync.engine import ReverseSync
 from failback.reverse_sync.settings import SyncSettings
 
 _PASSWORD = "benchmark-only"
-_SIZED = {"shared_buffers": "1GB", "max_wal_size": "8GB", "max_replication_slots": "20"}
-"""As a server of that many rows is sized: the tables fit, and no checkpoint falls into a run."""
+_SIZED = {
+    "shared_buffers": "1GB",
+    "min_wal_size": "2GB",
+    "max_wal_size": "8GB",
+    "max_replication_slots": "20",
+    "autovacuum": "off",
+}
+"""As a server of that many rows is sized; no checkpoint and no vacuum falls into a run."""
+_LOG_MB = 1536
 
 
 @dataclass
@@ -89,6 +96,20 @@ class Servers:
                 session.execute("CHECKPOINT")
 
 
+def _fill_log(server: PostgresServer) -> None:
+    """Have the files of the log that a server which was up for a while uses again and again.
+
+    A new server makes each when it comes to it, inside whatever is measured just then.
+    """
+    with psycopg.connect(server.admin_dsn(), autocommit=True) as session:
+        session.execute(
+            "SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 1048576)))"
+            " FROM generate_series(1, %s)",
+            [_LOG_MB],
+        )
+        session.execute("CHECKPOINT")
+
+
 def settings_of(databases: DatabasePair) -> SyncSettings:
     """An engine's settings for every table of `public`."""
     return SyncSettings(
@@ -121,6 +142,7 @@ def servers() -> Iterator[Servers]:
                 pair.server(side).start()
                 passwords = {FAILBACK_ROLES[side]: _PASSWORD, PRODUCT_ROLE: _PASSWORD}
                 prepare_roles(pair.server(side), side, passwords)
+                _fill_log(pair.server(side))
             made = Servers(pair)
             with made.opened:
                 yield made
