@@ -203,9 +203,10 @@ class Comparison:
         only: LiteralString = "ONLY {}" if self.table.kind == "r" else "{}"
         image = _row(self.expressions)
         if self.form is Form.BINARY:
-            image = sql.SQL("record_send({})").format(image)
+            # The row that is hashed twice is made once.
+            image = sql.SQL("ROW(record_send({}))").format(image)
             first, second = (
-                sql.SQL("hash_record_extended(ROW(image), {})").format(sql.Literal(seed))
+                sql.SQL("hash_record_extended(image, {})").format(sql.Literal(seed))
                 for seed in _SEEDS
             )
         else:
