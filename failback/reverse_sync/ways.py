@@ -135,8 +135,6 @@ class SlotWay:
         self, lane: Lane, held: StreamPosition, armed: Armed, horizon: Horizon, *, binary: bool
     ) -> Changes:
         """See `Way`."""
-        if not horizon.flushed:
-            capture.flush(lane.helper)
         with _fitting():
             return slot_reading.beginning(lane, held, armed, horizon, binary=binary)
 
@@ -151,6 +149,9 @@ class SlotWay:
         binary: bool,
     ) -> Captured:
         """See `Way`."""
+        # What is not on disk cannot be read, and would be taken for read.
+        if not horizon.flushed:
+            capture.flush(lane.helper)
         with _fitting():
             changes, limit = slot_reading.read(
                 lane, held, armed, horizon, limit=limit, binary=binary

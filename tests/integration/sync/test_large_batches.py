@@ -202,6 +202,21 @@ def test_batch_when_one_table_changes_all_the_time_then_hands_share_what_follows
     pair.assert_equal()
 
 
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_batch_when_commits_are_not_on_disk_yet_then_it_brings_them_there_and_reads_them(
+    pair: Any, armed: Armed, parallel: int
+) -> None:
+    engine = armed(*SHOP, parallel=parallel)
+    for number in range(20):
+        on_target(
+            pair,
+            "SET LOCAL synchronous_commit = off",
+            f"INSERT INTO orders VALUES ({number}, 1, 1)",
+        )
+        assert engine.run_batch().caught_up
+        assert pair.rows(Side.SOURCE, "SELECT count(*) FROM orders") == [(number + 1,)]
+
+
 def test_batch_when_another_value_is_unique_then_its_table_is_not_shared(
     pair: Any, armed: Armed, hands: list[set[str]]
 ) -> None:
