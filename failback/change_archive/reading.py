@@ -49,7 +49,7 @@ def read(
         capture.flush(helper)
     sees = horizon.snapshot.sees
     try:
-        if horizon.lsn - (horizon.slot.confirmed or 0) >= NETTED_BYTES:
+        if horizon.backlog >= NETTED_BYTES:
             netted = _EveryNettedChange(key_columns, sees, known=known)
             changes = _peek(helper, slot, horizon, netted)
             if not netted.order_matters:

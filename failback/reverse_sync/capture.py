@@ -68,6 +68,11 @@ class Horizon:
     """The sender's clock."""
     slot: Slot
 
+    @property
+    def backlog(self) -> int:
+        """Bytes of the log that the slot has to tell."""
+        return self.lsn - (self.slot.confirmed or 0)
+
 
 def open_horizon(reader: Connection, position: StreamPosition, sender: str) -> Horizon:
     """Begin the sender's transaction of a batch; its snapshot is taken before the position.

@@ -78,29 +78,31 @@ def _heads(key: bytes) -> list[int]:
 
 
 def _binary_row(key: bytes, keys: Keys) -> bytes:
-    parts = []
-    for is_binary, value in fields(key, whole_row=keys.whole_row):
-        if value is None:
-            parts.append(_BINARY_NULL)
-            continue
-        if not is_binary:
-            raise ValueError("A key that was announced in binary form came as text.")
-        parts.append(len(value).to_bytes(4) + value)
-    return b"".join(parts)
+    return b"".join(
+        [
+            _BINARY_NULL if value is None else len(value).to_bytes(4) + value
+            for value in _values(key, keys, binary=True)
+        ]
+    )
 
 
 def _text_row(key: bytes, keys: Keys) -> bytes:
-    parts = []
-    for is_binary, value in fields(key, whole_row=keys.whole_row):
-        if value is None:
-            parts.append(_TEXT_NULL)
-            continue
-        if is_binary:
-            raise ValueError("A key that was announced as text came in binary form.")
-        parts.append(
-            value.replace(b"\\", b"\\\\")
-            .replace(b"\t", b"\\t")
-            .replace(b"\n", b"\\n")
-            .replace(b"\r", b"\\r")
-        )
+    parts = [
+        _TEXT_NULL
+        if value is None
+        else value.replace(b"\\", b"\\\\")
+        .replace(b"\t", b"\\t")
+        .replace(b"\n", b"\\n")
+        .replace(b"\r", b"\\r")
+        for value in _values(key, keys, binary=False)
+    ]
     return b"\t".join(parts) + b"\n"
+
+
+def _values(key: bytes, keys: Keys, *, binary: bool) -> Iterator[bytes | None]:
+    """The values of a key, every one in the form that was announced."""
+    for is_binary, value in fields(key, whole_row=keys.whole_row):
+        if value is not None and is_binary is not binary:
+            announced, came = ("in binary form", "as text")[:: 1 if binary else -1]
+            raise ValueError(f"A key that was announced {announced} came {came}.")
+        yield value

@@ -33,7 +33,7 @@ def beginning(
     lane: Lane, held: StreamPosition, armed: Armed, horizon: Horizon, *, binary: bool
 ) -> Changes:
     """The first changes of a long backlog; none of a short one. See `read` for the arguments."""
-    if held.receiver_lsn is not None or _backlog(horizon) < LONG_BYTES:
+    if held.receiver_lsn is not None or horizon.backlog < LONG_BYTES:
         return Changes()
     decoder = Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
     return _peek(lane, held, horizon, BEGINNING_MESSAGES, decoder, binary=binary)
@@ -61,7 +61,7 @@ def read(
     Returns:
         The changes, and the messages after which the reading was to stop; None read all.
     """
-    backlog = _backlog(horizon)
+    backlog = horizon.backlog
     # Where the receiver takes writes, a change that it knows already must not be told again.
     if held.receiver_lsn is None and backlog >= NETTED_BYTES:
         lane.helper.execute("SELECT set_config('work_mem', %s, false)", [_NETTING_MEMORY])
@@ -79,10 +79,6 @@ def read(
             messages = further
     decoder = Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
     return _peek(lane, held, horizon, limit, decoder, binary=binary), limit
-
-
-def _backlog(horizon: Horizon) -> int:
-    return horizon.lsn - (horizon.slot.confirmed or 0)
 
 
 def _peek(
