@@ -1,26 +1,28 @@
 """Finds the rows that two snapshots do not share, by digests of ranges and buckets of keys.
 
-Changes when work is divided among sessions in another way. A table is parted into chunks, which
-are ranges of keys; a query to each side hashes some neighbouring chunks and groups their rows
-into buckets; only the rows of buckets that differ are fetched, as keys and hashes.
+Changes when work is divided among sessions in another way. A query to each side hashes some
+neighbouring chunks of a table. Where chunks differ, their rows are grouped into buckets by their
+keys, and only the rows of buckets that differ are fetched, as keys and hashes. Grouping costs a
+fifth of a reading: it is done at once when rows have differed before, and else only where they do.
 """
 
-import math
+import functools
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import sql
 
 from failback.models.common import Side
+from failback.reverse_sync.cuts import Cut, Span, cut_of, spans
 from failback.reverse_sync.digests import (
     Comparison,
     Digest,
     Key,
-    Range,
     RowHash,
     bucket_count,
     digested,
@@ -29,12 +31,7 @@ from failback.reverse_sync.sessions import Snapshot
 
 # About half a second of hashing at 60 to 100 MB a second.
 CHUNK_BYTES = 32 * 2**20
-_SAMPLED_PAGES = 4
-_SAMPLED_AT_LEAST = 100
-_MOST_CHUNKS = 4096
-_FEWEST_CHUNKS = 2
-_PAGE = 8192
-_ROWS_PER_BUCKET = 128
+_SCOUTED_PARTS = 50
 _ROWS_AT_A_TIME = 200_000
 KEPT = 1000
 _TICK_SECONDS = 1.0
@@ -57,25 +54,6 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How a table is parted into chunks: where each begins, but for the first."""
-
-    bounds: tuple[Key, ...] = ()
-
-    @property
-    def count(self) -> int:
-        """How many chunks there are."""
-        return len(self.bounds) + 1
-
-    def within(self, first: int, last: int) -> Range:
-        """The keys of some neighbouring chunks."""
-        return Range(
-            self.bounds[first - 1] if first else None,
-            self.bounds[last] if last < len(self.bounds) else None,
-        )
-
-
-@dataclass(frozen=True)
 class Job:
     """A table, or some chunks of it, to be compared."""
 
@@ -86,6 +64,13 @@ class Job:
     """None parts the table by its size alone, for this comparison."""
     wanted: tuple[int, ...] | None = None
     """The chunks to look at; None for all."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of what is looked at, as far as chunks are alike."""
+        if self.wanted is None or self.cut is None:
+            return self.size
+        return self.size * len(self.wanted) // self.cut.count
 
 
 @dataclass
@@ -120,12 +105,29 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class _Question:
     """One query that is put to both sides, and what to do with both answers."""
 
-    findings: Findings
     query: sql.Composed
     then: Callable[[dict[Side, list[Any]]], Iterator["_Pair"]]
+
+
+class _Pair:
+    """A question to both sides, made up when the first of them has a session for it."""
+
+    def __init__(self, findings: Findings, ask: Callable[[], _Question]) -> None:
+        self.findings = findings
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._question: _Question | None = None
+
+    @property
+    def question(self) -> _Question:
+        """The same for both sides."""
+        with self._lock:
+            if self._question is None:
+                self._question = self._ask()
+            return self._question
 
 
 class Comparer:
@@ -141,9 +143,15 @@ class Comparer:
         self._executor = executor
         self._running: dict[Future[tuple[list[Any], float]], tuple[_Pair, Side]] = {}
         self._answers: dict[int, dict[Side, list[Any]]] = {}
+        self._differed = False
+        self._complete: list[Findings] = []
 
     def start(self, jobs: Sequence[Job], kept: int = KEPT) -> list[Findings]:
         """Put every table's first queries to both sides, those of large tables first.
+
+        A table that is small beside the others is waited for before: if it differs, the others
+        are read in buckets at once.
+
 
         Args:
             jobs: the tables.
@@ -153,7 +161,13 @@ class Comparer:
             What will be found, in the order of the tables; complete after `finish`.
         """
         found = [Findings(job.comparison, kept=kept) for job in jobs]
-        for place in sorted(range(len(jobs)), key=lambda at: jobs[at].size, reverse=True):
+        by_size = sorted(range(len(jobs)), key=lambda at: jobs[at].bytes, reverse=True)
+        if by_size and _is_scout(jobs[by_size[-1]], sum(job.bytes for job in jobs)):
+            smallest = by_size.pop()
+            self.add(jobs[smallest], found[smallest])
+            for future in wait(self._running).done:
+                self._answered(future)
+        for place in by_size:
             self.add(jobs[place], found[place])
         return found
 
@@ -172,27 +186,25 @@ class Comparer:
         while self._running:
             done, _ = wait(self._running, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
-                self._answered(future, finished)
+                self._answered(future)
+            while self._complete:
+                finished(self._complete.pop())
             tick()
 
     def _submit(self, pair: _Pair) -> None:
         pair.findings.waiting += 1
         self._answers[id(pair)] = {}
         for side in Side:
-            future = self._executor.submit(self._run, side, pair.query)
+            future = self._executor.submit(self._run, side, pair)
             self._running[future] = pair, side
 
-    def _run(self, side: Side, query: sql.Composed) -> tuple[list[Any], float]:
+    def _run(self, side: Side, pair: _Pair) -> tuple[list[Any], float]:
         with self._snapshots[side].session() as session:
             started = time.monotonic()
-            rows = session.execute(query).fetchall()
+            rows = session.execute(pair.question.query).fetchall()
             return rows, time.monotonic() - started
 
-    def _answered(
-        self,
-        future: Future[tuple[list[Any], float]],
-        finished: Callable[[Findings], None],
-    ) -> None:
+    def _answered(self, future: Future[tuple[list[Any], float]]) -> None:
         pair, side = self._running.pop(future)
         rows, seconds = future.result()
         pair.findings.seconds += seconds
@@ -201,11 +213,11 @@ class Comparer:
         if len(answers) < len(Side):
             return
         del self._answers[id(pair)]
-        for following in pair.then(answers):
+        for following in pair.question.then(answers):
             self._submit(following)
         pair.findings.waiting -= 1
         if pair.findings.waiting == 0:
-            finished(pair.findings)
+            self._complete.append(pair.findings)
 
     def _chunks(self, findings: Findings, job: Job) -> Iterator[_Pair]:
         """The chunks of a job, some neighbouring ones as one query to both sides."""
@@ -215,45 +227,68 @@ class Comparer:
         for chunk in wanted if kept else ():
             findings.chunks[chunk] = {side: Digest() for side in Side}
         bytes_each = job.size // cut.count
-        buckets = bucket_count(bytes_each, _ROWS_PER_BUCKET)
+        buckets = bucket_count(bytes_each)
         for first, last in spans(wanted, max(1, CHUNK_BYTES // max(1, bytes_each))):
-            # A query that looks at one chunk need not tell which chunk a row is in.
-            bounds = cut.bounds if last > first else ()
-            span = _Span(cut.within(first, last), bounds, buckets, first if not bounds else 0)
-            yield _Pair(
-                findings,
-                job.comparison.chunk(span.within, buckets, bounds),
-                lambda answers, span=span: self._digested(  # type: ignore[misc]
-                    findings, span, answers, kept=kept
-                ),
-            )
+            span = Span(cut, first, last, buckets)
+            yield _Pair(findings, functools.partial(self._look, findings, span, kept=kept))
+
+    def _look(self, findings: Findings, span: Span, *, kept: bool) -> _Question:
+        """A span's digests: by bucket where rows have differed before, else by chunk."""
+        seen = span if self._differed else replace(span, buckets=1)
+        return _Question(
+            findings.comparison.chunk(seen.within, seen.buckets, seen.bounds),
+            functools.partial(self._digested, findings, span, seen, kept=kept),
+        )
 
     def _digested(
-        self, findings: Findings, span: "_Span", answers: dict[Side, list[Any]], *, kept: bool
+        self,
+        findings: Findings,
+        span: Span,
+        seen: Span,
+        answers: dict[Side, list[Any]],
+        *,
+        kept: bool,
     ) -> Iterator[_Pair]:
-        """Add a span's digests up; where buckets differ, ask for their rows."""
+        """Add a span's digests up; where they differ, look closer."""
         by_code = {side: digested(rows) for side, rows in answers.items()}
         for side, digests in by_code.items():
             findings.digests[side] = sum(digests.values(), findings.digests[side])
             for code, digest in digests.items() if kept else ():
-                chunk = findings.chunks[span.offset + code // span.buckets]
-                chunk[side] += digest
-        source, target = by_code[Side.SOURCE], by_code[Side.TARGET]
+                findings.chunks[seen.chunk(code)][side] += digest
+        differing = _differing_codes(by_code)
+        self._differed = self._differed or bool(differing)
+        if seen.buckets == span.buckets:
+            yield from self._fetched(findings, span, differing)
+            return
+        for first, last in spans([seen.chunk(code) for code in differing]):
+            closer = replace(span, first=first, last=last)
+            yield _Pair(findings, functools.partial(self._look_closer, findings, closer))
+
+    def _look_closer(self, findings: Findings, span: Span) -> _Question:
+        """The buckets of chunks that are known to differ."""
+
+        def located(answers: dict[Side, list[Any]]) -> Iterator[_Pair]:
+            by_code = {side: digested(rows) for side, rows in answers.items()}
+            return self._fetched(findings, span, _differing_codes(by_code))
+
+        return _Question(findings.comparison.chunk(span.within, span.buckets, span.bounds), located)
+
+    def _fetched(
+        self, findings: Findings, span: Span, differing: Mapping[int, int]
+    ) -> Iterator[_Pair]:
+        """The rows of buckets that differ, so many at a time."""
         group: list[int] = []
         rows = 0
-        for code in sorted(source.keys() | target.keys()):
-            ours, theirs = source.get(code, Digest()), target.get(code, Digest())
-            if ours == theirs:
-                continue
+        for code, count in differing.items():
             group.append(code)
-            rows += max(ours.rows, theirs.rows)
+            rows += count
             if rows >= _ROWS_AT_A_TIME:
                 yield self._rows(findings, span, group)
                 group, rows = [], 0
         if group:
             yield self._rows(findings, span, group)
 
-    def _rows(self, findings: Findings, span: "_Span", wanted: Sequence[int]) -> _Pair:
+    def _rows(self, findings: Findings, span: Span, wanted: Sequence[int]) -> _Pair:
         def compare(answers: dict[Side, list[Any]]) -> Iterator[_Pair]:
             keyed = bool(findings.comparison.table.key)
             for difference in differing(answers) if keyed else differing_copies(answers):
@@ -261,52 +296,23 @@ class Comparer:
             return iter(())
 
         query = findings.comparison.rows(span.within, span.buckets, wanted, span.bounds)
-        return _Pair(findings, query, compare)
+        return _Pair(findings, lambda: _Question(query, compare))
 
 
-@dataclass(frozen=True)
-class _Span:
-    """Neighbouring chunks that one query looks at."""
-
-    within: Range
-    bounds: Sequence[Key]
-    buckets: int
-    offset: int
-    """The number of the chunk that the query calls 0."""
+def _is_scout(job: Job, total: int) -> bool:
+    """Whether a job is worth waiting for before all the others, of so many bytes with it, begin."""
+    return job.bytes <= min(CHUNK_BYTES, total // _SCOUTED_PARTS)
 
 
-def cut_of(snapshot: Snapshot, comparison: Comparison, size: int, chunk_bytes: int) -> Cut:
-    """Part a table into chunks of about so many bytes, by a sample of its keys.
-
-    Args:
-        snapshot: of the side to take the sample from.
-        comparison: the table; one whose keys do not sort alike on both sides is one chunk.
-        size: the table's bytes.
-        chunk_bytes: of each chunk; more where the table would have too many of them.
-    """
-    parts = min(_MOST_CHUNKS, math.ceil(size / chunk_bytes)) if comparison.ordered else 1
-    if parts < _FEWEST_CHUNKS:
-        return Cut()
-    pages = max(_SAMPLED_PAGES, _SAMPLED_AT_LEAST // parts)
-    percent = min(100.0, 100.0 * parts * pages * _PAGE / size)
-    with snapshot.session() as session:
-        rows = session.execute(comparison.bounds(parts, percent)).fetchall()
-    return Cut(tuple(tuple(row) for row in rows))
-
-
-def spans(wanted: Sequence[int], most: int = _MOST_CHUNKS) -> Iterator[tuple[int, int]]:
-    """Runs of neighbouring chunks, no longer than so many."""
-    first = last = None
-    for chunk in wanted:
-        if first is None or last is None:
-            first = last = chunk
-        elif chunk == last + 1 and chunk - first < most:
-            last = chunk
-        else:
-            yield first, last
-            first = last = chunk
-    if first is not None and last is not None:
-        yield first, last
+def _differing_codes(by_code: Mapping[Side, Mapping[int, Digest]]) -> dict[int, int]:
+    """The codes whose digests the sides do not share, in order, with their rows."""
+    source, target = by_code[Side.SOURCE], by_code[Side.TARGET]
+    found = {}
+    for code in sorted(source.keys() | target.keys()):
+        ours, theirs = source.get(code, Digest()), target.get(code, Digest())
+        if ours != theirs:
+            found[code] = max(ours.rows, theirs.rows)
+    return found
 
 
 def differing(answers: Mapping[Side, Sequence[Any]]) -> Iterator[Difference]:

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from failback.reverse_sync.catalogue import Table
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.differences import Cut
+from failback.reverse_sync.cuts import Cut
 from failback.reverse_sync.digests import Digest, Key, sortable
 from failback.reverse_sync.pgoutput import lsn_text
 from failback.reverse_sync.statements import statement

@@ -24,7 +24,8 @@ from failback.errors import FailbackError, NotArmedError, SlotBusyError, SlotLos
 from failback.models.common import Side
 from failback.reverse_sync import ledger, position, watch
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.differences import Comparer, Findings, Job, spans
+from failback.reverse_sync.cuts import spans
+from failback.reverse_sync.differences import Comparer, Findings, Job
 from failback.reverse_sync.digests import Digest, in_range, sortable
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.foreign_keys import ForeignKey

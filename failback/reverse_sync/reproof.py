@@ -34,7 +34,6 @@ from failback.reverse_sync.statements import statement
 
 _SAMPLED_PAGES = 20
 _PAGE = 8192
-_ROWS_PER_BUCKET = 64
 _BUCKETS_AT_A_TIME = 512
 
 
@@ -121,7 +120,7 @@ class Reproof:
         found = Keys(_relation(pair), names)
         size = self._size(pair)
         ranges = self._ranges(comparison, size)
-        buckets = bucket_count(size // len(ranges), _ROWS_PER_BUCKET)
+        buckets = bucket_count(size // len(ranges))
         for within in ranges:
             self._pulse()
             ours, theirs = map(digested, self._both(comparison.chunk(within, buckets), executor))

@@ -20,7 +20,8 @@ from failback.models.sync import LedgerReport
 from failback.reverse_sync import ledger, position, sharing, watch
 from failback.reverse_sync.capture import advance
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.differences import Comparer, Cut, Job, cut_of
+from failback.reverse_sync.cuts import Cut, cut_of
+from failback.reverse_sync.differences import Comparer, Job
 from failback.reverse_sync.ledgered import Ledgered, LedgerUse
 from failback.reverse_sync.pgoutput import ProtocolError
 from failback.reverse_sync.position import StreamPosition

@@ -233,7 +233,7 @@ class Verification:
         else:
             jobs = used.jobs()
             looking = used.look(executor, self.sessions)
-        size = sum(job.size * _share(job) for job in jobs)
+        size = sum(job.bytes for job in jobs)
         if self.most_bytes is not None and size > self.most_bytes:
             raise TooMuchError
         if size > _SMALL_BYTES:
@@ -307,13 +307,6 @@ class _Seen:
     rules: tuple[RuleResult, ...]
     spared: frozenset[str]
     """Foreign keys that were known to hold."""
-
-
-def _share(job: Job) -> float:
-    """Which part of its table a job looks at."""
-    if job.wanted is None or job.cut is None:
-        return 1.0
-    return len(job.wanted) / job.cut.count
 
 
 def _table_digest(found: Findings, examples: int) -> TableDigest:

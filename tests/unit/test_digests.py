@@ -7,7 +7,8 @@ import pytest
 from failback.models.common import Side
 from failback.reverse_sync.catalogue import Column, Table
 from failback.reverse_sync.differences import Difference, differing
-from failback.reverse_sync.digests import Digest, Form, Range, compared, exact
+from failback.reverse_sync.digests import Digest, Range, compared
+from failback.reverse_sync.row_image import Form, exact, image
 
 _INT = Column(
     name="id",
@@ -74,14 +75,14 @@ def _table(*columns: Column, key: tuple[str, ...] = ("id",)) -> Table:
 def test_expression_when_a_value_carries_identifiers_is_its_text(
     column: Column, expected: str
 ) -> None:
-    assert exact(column, column, Form.BINARY).as_string() == expected
-    assert exact(column, column, Form.TEXT).as_string() == '"c"::text'
+    assert exact(column, column, Form.BINARY).expression.as_string() == expected
+    assert exact(column, column, Form.TEXT).expression.as_string() == '"c"::text'
 
 
 def test_expression_when_the_sides_have_other_types_is_text() -> None:
     small = _column("id", "integer", "pg_catalog.int4")
-    assert exact(_INT, small, Form.BINARY).as_string() == '"id"::text'
-    assert exact(_INT, _INT, Form.BINARY).as_string() == '"id"'
+    assert exact(_INT, small, Form.BINARY).expression.as_string() == '"id"::text'
+    assert exact(_INT, _INT, Form.BINARY).expression.as_string() == '"id"'
 
 
 def test_comparison_when_columns_stand_in_another_order_follows_the_target_by_name() -> None:
@@ -89,7 +90,7 @@ def test_comparison_when_columns_stand_in_another_order_follows_the_target_by_na
     made = _column("g", "text", "pg_catalog.text", generated=True)
     comparison, problems = compared(_table(text, _INT, made), _table(_INT, made, text), Form.BINARY)
     assert problems == ()
-    assert [each.as_string() for each in comparison.expressions] == ['"id"', '"w"']
+    assert [value.expression.as_string() for value in comparison.values] == ['"id"', '"w"']
 
 
 def test_comparison_when_text_keys_do_not_sort_by_bytes_is_not_parted() -> None:
@@ -132,6 +133,36 @@ def test_differing_rows_are_told_by_kind() -> None:
     assert found[0] == Difference(("2",), (2, 2), (2, 9))
 
 
+@pytest.mark.parametrize(
+    ("column", "fields"),
+    [
+        (_INT, '"id", ("id" >> 32)'),
+        (_column("c", "integer", "pg_catalog.int4"), '"c"'),
+        (_column("c", "text", "pg_catalog.text"), '"c" COLLATE "C"'),
+        (_column("c", "public.mood", "public.mood", base_kind="e"), '"c"::text COLLATE "C"'),
+        (_column("c", "numeric(8,2)", "pg_catalog.numeric"), 'numeric_send("c")'),
+        (_column("c", "integer[]", "pg_catalog.int4", is_array=True), 'array_send("c")'),
+        (_column("c", "d", "pg_catalog.tstzrange", type_kind="d"), "range_send("),
+    ],
+)
+def test_field_when_a_hash_would_not_read_all_of_it_is_hashed_in_binary_form(
+    column: Column, fields: str
+) -> None:
+    written = image([exact(column, column, Form.BINARY)]).as_string()
+    assert written.startswith(f"ROW({fields}")
+
+
+@pytest.mark.parametrize("count", [800, 801, 1600])
+def test_image_when_a_table_has_as_many_columns_as_a_table_may_have_fits_a_row_expression(
+    count: int,
+) -> None:
+    columns = [replace(_INT, name=f"c{n}") for n in range(count)]
+    written = image([exact(each, each, Form.BINARY) for each in columns])
+    (fields,) = (written.as_string().removeprefix("ROW(").removesuffix(")").split(", "),)
+    assert len(fields) <= 1664
+    assert fields[0] == ('"c0"' if count <= 800 else 'int8send("c0")')
+
+
 _ID = _column("id", "integer", "pg_catalog.int4")
 _LINE = _column("line", "smallint", "pg_catalog.int2")
 
@@ -146,16 +177,38 @@ _LINE = _column("line", "smallint", "pg_catalog.int2")
             '(hashint8extended("line", hashint8extended("id", 0)) & 7::bigint)',
         ),
         ((_column("id", "uuid", "pg_catalog.uuid"),), Form.BINARY, '(uuid_hash_extended("id", 0)'),
-        ((_column("id", "text", "pg_catalog.text"),), Form.BINARY, 'record_send(ROW("id"))'),
+        (
+            (_column("id", "text", "pg_catalog.text"),),
+            Form.BINARY,
+            '(hash_record_extended(ROW("id" COLLATE "C"), 0) & 7::bigint)',
+        ),
         (
             (_ID, _column("n", "text", "pg_catalog.text")),
             Form.BINARY,
-            'record_send(ROW("id", "n"))',
+            'hash_record_extended(ROW("id", "n" COLLATE "C"), 0)',
         ),
-        ((_column("id", "n", "pg_catalog.int4", type_kind="d"),), Form.BINARY, "record_send"),
+        (
+            (_column("id", "n", "pg_catalog.int4", type_kind="d"),),
+            Form.BINARY,
+            'hashint8extended("id"::pg_catalog."int4", 0)',
+        ),
+        (
+            (_column("id", "integer[]", "pg_catalog.int4", is_array=True),),
+            Form.BINARY,
+            'hash_record_extended(ROW(array_send("id")), 0)',
+        ),
         ((_ID,), Form.TEXT, "sha256"),
     ],
-    ids=["number", "numbers", "uuid", "text", "one of them text", "domain", "another form"],
+    ids=[
+        "number",
+        "numbers",
+        "uuid",
+        "text",
+        "one of them text",
+        "domain",
+        "array",
+        "another form",
+    ],
 )
 def test_bucket_when_keys_have_a_cheap_number_then_no_image_of_them_is_made(
     key: tuple[Column, ...], form: Form, expected: str

@@ -17,7 +17,8 @@ from failback.models.backups import BackedUpTable
 from failback.providers.backup.statements import statement
 from failback.reverse_sync.catalogue import read_named
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.digests import Digest, Form, Range, compared
+from failback.reverse_sync.digests import Digest, Range, compared
+from failback.reverse_sync.row_image import Form
 from failback.reverse_sync.statements import statement as compared_by
 
 _PROBE_SEED = 0

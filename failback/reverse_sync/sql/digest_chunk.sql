@@ -1,6 +1,6 @@
 -- Rows and two order-independent sums of row hashes for each bucket of keys in each chunk of one
 -- range. The inner OFFSET 0 keeps the image from being computed once for each hash.
-SELECT chunk::bigint * {buckets} + bucket AS code, count(*), sum(first), sum(second)
+SELECT {code} AS code, count(*), sum(first), sum(second)
 FROM (
     SELECT chunk, {bucket} AS bucket, {first} AS first, {second} AS second
     FROM (
