@@ -1,7 +1,6 @@
 """Verification against real servers: every seeded difference is found and named, nothing else."""
 
 import random
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +11,11 @@ import psycopg
 import pytest
 
 from failback.errors import UnreachableError
-from failback.lab.databases import OWNER_ROLES, DatabasePair
+from failback.lab.databases import DatabasePair
 from failback.models.common import Outcome, Side
-from failback.models.sync import VerifyReport
 from failback.reverse_sync import fence
-from failback.reverse_sync.catalogue import Table, read_tables
-from failback.reverse_sync.connections import Servers
-from failback.reverse_sync.sessions import Sessions
-from failback.reverse_sync.verify import verify
+
+from support.compared import ComparedPair, compared_pair
 
 pytestmark = pytest.mark.servers
 
@@ -32,67 +28,13 @@ class BusinessRule:
     sql: str
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Both sides, as their superusers and as failback."""
-
-    databases: DatabasePair
-    servers: Servers
-    sessions: Sessions
-
-    def run(self, statements: str, *sides: Side) -> None:
-        """Run statements as the owner of the tables, on both sides where none is named."""
-        for side in sides or tuple(Side):
-            with psycopg.connect(self.databases.admin_dsn(side), autocommit=True) as admin:
-                admin.execute(f"SET ROLE {OWNER_ROLES[side]}")
-                admin.execute(statements)
-
-    def quietly(self, side: Side, statements: str) -> None:
-        """Run statements past triggers and foreign keys, as a superuser."""
-        with psycopg.connect(self.databases.admin_dsn(side), autocommit=True) as admin:
-            admin.execute("SET session_replication_role = replica")
-            admin.execute(statements)
-
-    def load(self, side: Side, path: Path) -> None:
-        psql = self.databases.servers.target.programs / "psql"
-        subprocess.run(
-            [
-                psql,
-                "-qX",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-d",
-                self.databases.admin_dsn(side),
-                "-f",
-                path,
-            ],
-            check=True,
-            capture_output=True,
-            env={"PGOPTIONS": f"-c role={OWNER_ROLES[side]}"},
-        )
-
-    def tables(self, side: Side) -> tuple[Table, ...]:
-        with self.servers.connect(side) as connection:
-            return read_tables(connection, ["public.*"])
-
-    def verify(self, **options: object) -> VerifyReport:
-        return verify(
-            self.servers,
-            self.tables(Side.SOURCE),
-            self.tables(Side.TARGET),
-            **{"sessions": self.sessions, "recheck_seconds": 0.0, **options},
-        )
-
-
 @pytest.fixture
-def pair(databases: DatabasePair) -> Iterator[Pair]:
-    servers = Servers(databases.source_dsn, databases.target_dsn)
-    sessions = Sessions(servers)
-    yield Pair(databases, servers, sessions)
-    sessions.close()
+def pair(databases: DatabasePair) -> Iterator[ComparedPair]:
+    with compared_pair(databases) as opened:
+        yield opened
 
 
-def _seed(pair: Pair, rows: int, seed: int) -> dict[str, set[int]]:
+def _seed(pair: ComparedPair, rows: int, seed: int) -> dict[str, set[int]]:
     """200 differences on the source of a table `t`, and the keys by kind."""
     chosen = random.Random(seed).sample(range(1, rows + 1), 134)
     different, missing = set(chosen[:67]), set(chosen[67:])
@@ -118,7 +60,7 @@ _T = (
 
 @pytest.mark.parametrize("chunk_bytes", [2**30, 2**16])
 def test_two_hundred_seeded_differences_are_all_found_with_key_and_kind(
-    pair: Pair, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+    pair: ComparedPair, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("failback.reverse_sync.differences.CHUNK_BYTES", chunk_bytes)
     pair.run(_T.format(rows=20_000))
@@ -137,7 +79,7 @@ def test_two_hundred_seeded_differences_are_all_found_with_key_and_kind(
 
 
 def test_examples_when_there_are_many_differences_are_bounded_but_counts_are_exact(
-    pair: Pair,
+    pair: ComparedPair,
 ) -> None:
     pair.run(_T.format(rows=5000))
     pair.quietly(Side.SOURCE, "UPDATE public.t SET v = -1 WHERE id <= 3000")
@@ -147,7 +89,7 @@ def test_examples_when_there_are_many_differences_are_bounded_but_counts_are_exa
 
 
 def test_ranges_of_composite_keys_when_chunked_hold_every_row_once(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    pair: ComparedPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("failback.reverse_sync.differences.CHUNK_BYTES", 2**15)
     pair.run(
@@ -168,7 +110,7 @@ def test_ranges_of_composite_keys_when_chunked_hold_every_row_once(
 
 @pytest.mark.parametrize("collations", [("C", "C"), ("C", "C.utf8"), ("C.utf8", "POSIX")])
 def test_text_keys_when_the_sides_sort_differently_are_compared_all_the_same(
-    pair: Pair, collations: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    pair: ComparedPair, collations: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("failback.reverse_sync.differences.CHUNK_BYTES", 2**15)
     for side, collation in zip((Side.SOURCE, Side.TARGET), collations, strict=True):
@@ -184,7 +126,7 @@ def test_text_keys_when_the_sides_sort_differently_are_compared_all_the_same(
     assert table.keys == ("missing k=e4321", "missing k=é6")
 
 
-def test_tables_when_empty_or_without_rows_on_one_side_are_compared(pair: Pair) -> None:
+def test_tables_when_empty_or_without_rows_on_one_side_are_compared(pair: ComparedPair) -> None:
     pair.run("CREATE TABLE public.t (id int PRIMARY KEY); CREATE TABLE public.u (LIKE t)")
     pair.run("ALTER TABLE public.u ADD PRIMARY KEY (id)")
     report = pair.verify()
@@ -194,7 +136,7 @@ def test_tables_when_empty_or_without_rows_on_one_side_are_compared(pair: Pair) 
     assert pair.verify().missing == 2
 
 
-def test_partitioned_table_when_parted_differently_is_one_table(pair: Pair) -> None:
+def test_partitioned_table_when_parted_differently_is_one_table(pair: ComparedPair) -> None:
     pair.run("CREATE TABLE public.t (id int PRIMARY KEY, v int) PARTITION BY RANGE (id)")
     pair.run("CREATE TABLE public.a PARTITION OF public.t DEFAULT", Side.SOURCE)
     pair.run("CREATE TABLE public.a PARTITION OF t FOR VALUES FROM (0) TO (50)", Side.TARGET)
@@ -206,7 +148,7 @@ def test_partitioned_table_when_parted_differently_is_one_table(pair: Pair) -> N
 
 
 def test_table_and_column_when_missing_on_the_source_are_named_with_what_to_run(
-    pair: Pair,
+    pair: ComparedPair,
 ) -> None:
     pair.run("CREATE TABLE public.t (id int PRIMARY KEY)")
     pair.run('ALTER TABLE public.t ADD "New One" numeric(4,1)', Side.TARGET)
@@ -220,7 +162,7 @@ def test_table_and_column_when_missing_on_the_source_are_named_with_what_to_run(
     )
 
 
-def test_foreign_keys_when_violated_are_counted_by_their_own_rules(pair: Pair) -> None:
+def test_foreign_keys_when_violated_are_counted_by_their_own_rules(pair: ComparedPair) -> None:
     pair.run(
         "CREATE TABLE public.p (a int, b text, PRIMARY KEY (a, b));"
         "CREATE TABLE public.c (id int PRIMARY KEY, a int, b text,"
@@ -261,7 +203,7 @@ def test_foreign_keys_when_violated_are_counted_by_their_own_rules(pair: Pair) -
     ],
 )
 def test_business_rule_when_checked_counts_rows_or_names_what_is_wrong_with_it(
-    pair: Pair, rule: str, violations: int, says: str
+    pair: ComparedPair, rule: str, violations: int, says: str
 ) -> None:
     pair.run(_T.format(rows=14) + "; CREATE SEQUENCE public.s")
     rules = [BusinessRule("r", rule), BusinessRule("all is well", "SELECT 1 WHERE false")]
@@ -274,7 +216,7 @@ def test_business_rule_when_checked_counts_rows_or_names_what_is_wrong_with_it(
     assert report.tables[0].equal
 
 
-def test_report_is_exact_only_while_both_sides_are_fenced(pair: Pair) -> None:
+def test_report_is_exact_only_while_both_sides_are_fenced(pair: ComparedPair) -> None:
     pair.run(_T.format(rows=10))
     for side in Side:
         with pair.servers.connect(side, autocommit=True) as connection:
@@ -287,7 +229,7 @@ def test_report_is_exact_only_while_both_sides_are_fenced(pair: Pair) -> None:
     assert exact == [False, False, True]
 
 
-def test_row_that_arrives_while_looked_at_again_is_no_difference(pair: Pair) -> None:
+def test_row_that_arrives_while_looked_at_again_is_no_difference(pair: ComparedPair) -> None:
     pair.run(_T.format(rows=1000))
     change = "UPDATE public.t SET v = -1 WHERE id < 4; DELETE FROM public.t WHERE id = 9"
     pair.run(f"{change}; INSERT INTO public.t VALUES (2000, 1, 'new', now())", Side.TARGET)
@@ -314,7 +256,7 @@ def test_row_that_arrives_while_looked_at_again_is_no_difference(pair: Pair) -> 
     assert (table.source_rows, table.missing, table.different) == (996, 0, 0)
 
 
-def test_row_that_still_differs_when_looked_at_again_is_a_difference(pair: Pair) -> None:
+def test_row_that_still_differs_when_looked_at_again_is_a_difference(pair: ComparedPair) -> None:
     pair.run(_T.format(rows=1000))
     pair.quietly(Side.SOURCE, "UPDATE public.t SET v = -1 WHERE id = 7")
     report = pair.verify(recheck_seconds=0.5)
@@ -322,7 +264,9 @@ def test_row_that_still_differs_when_looked_at_again_is_a_difference(pair: Pair)
     assert report.tables[0].keys == ("different id=7",)
 
 
-def test_progress_when_it_raises_stops_the_work_and_leaves_the_sessions_usable(pair: Pair) -> None:
+def test_progress_when_it_raises_stops_the_work_and_leaves_the_sessions_usable(
+    pair: ComparedPair,
+) -> None:
     pair.run(_T.format(rows=1000))
 
     class StopError(Exception):
@@ -336,7 +280,7 @@ def test_progress_when_it_raises_stops_the_work_and_leaves_the_sessions_usable(p
     assert pair.verify().outcome is Outcome.SUCCEEDED
 
 
-def test_sessions_when_the_server_restarted_are_opened_again(pair: Pair) -> None:
+def test_sessions_when_the_server_restarted_are_opened_again(pair: ComparedPair) -> None:
     pair.run(_T.format(rows=10))
     pair.verify()
     target = pair.databases.servers.target
@@ -355,7 +299,7 @@ def test_sessions_when_the_server_restarted_are_opened_again(pair: Pair) -> None
     ],
 )
 def test_data_set_when_loaded_on_both_sides_is_equal_until_one_value_changes(
-    pair: Pair, name: str, change: str
+    pair: ComparedPair, name: str, change: str
 ) -> None:
     path = _DATA / f"{name}.sql"
     if not path.is_file():
@@ -372,7 +316,7 @@ def test_data_set_when_loaded_on_both_sides_is_equal_until_one_value_changes(
 
 @pytest.mark.slow
 def test_three_hundred_thousand_rows_are_compared_and_the_time_is_reported(
-    pair: Pair, record_property: Callable[[str, object], None]
+    pair: ComparedPair, record_property: Callable[[str, object], None]
 ) -> None:
     pair.run(_T.format(rows=300_000))
     started = time.monotonic()
