@@ -181,9 +181,12 @@ def test_column_when_its_type_is_wider_on_one_side_is_compared_by_text(tables: T
 
 
 def test_rows_when_they_exchange_their_values_are_found(tables: Tables) -> None:
-    # The hash of a record is a sum over its fields, and an exchange leaves the sum of sums alone.
-    tables.make("text")
-    tables.put(Side.SOURCE, "a", "b", "c")
-    tables.put(Side.TARGET, "b", "a", "c")
-    (digest,) = tables.verify().tables
-    assert digest.keys == ("different id=0", "different id=1")
+    # The hash of a record is a sum over its fields modulo 2^64: an exchange leaves the sum of sums
+    # alone, but for carries that hide it about every other time.
+    for turn in range(12):
+        tables.make("text")
+        one, other = f"a{turn}", f"b{turn}"
+        tables.put(Side.SOURCE, one, other, "c")
+        tables.put(Side.TARGET, other, one, "c")
+        (digest,) = tables.verify().tables
+        assert digest.keys == ("different id=0", "different id=1")
