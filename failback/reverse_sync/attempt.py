@@ -211,18 +211,23 @@ class Attempt:
             return Captured(Changes(), max(self.held.lsn, horizon.lsn))
         if self.way.everything and self.order.only:
             return Captured(Changes(), self.held.lsn)
-        self._begin_early(horizon)
         captured = self.way.read(
-            self.lane, self.held, self.armed, horizon, limit=self.limit, binary=self.binary
+            self.lane,
+            self.held,
+            self.armed,
+            horizon,
+            limit=self.limit,
+            binary=self.binary,
+            beginning=self._begin_early(horizon),
         )
         head_start.leave_out(self.begun, captured.changes)
         self.torn = captured.cut
         return captured
 
-    def _begin_early(self, horizon: Horizon) -> None:
+    def _begin_early(self, horizon: Horizon) -> Changes | None:
         """Have the beginning of a long backlog carried while the rest is being read."""
         if self.lane.hands == 1 or self.unproven or self.held.copy_whole:
-            return
+            return None
         beginning = self.way.beginning(
             self.lane, self.held, self.armed, horizon, binary=self.binary
         )
@@ -231,6 +236,7 @@ class Attempt:
             self._begin([Work(pair) for pair in self.armed.pairs.values()])
             crew = self._crew(reading=True)
             crew.add(head_start.pieces(self.begun, len(crew.hands)))
+        return beginning
 
     def _unlike(self) -> tuple[Unlike, ...]:
         """What the unproven tables differ by, as of the snapshot."""

@@ -254,14 +254,17 @@ def peek(
         upto: transactions that committed before this position are complete.
         limit: stop at the first commit after so many messages; None reads all.
         binary: whether values are asked for in binary form.
-        decoder: takes the messages; a `Netting` has the server count equal ones.
+        decoder: takes the messages; a `Netting` has the server put equal or like ones together.
 
     Raises:
         SlotBusyError: another session reads the slot, and goes on doing so.
         SlotLostError: the server refuses to read it any more.
     """
     netted = isinstance(decoder, Netting)
-    query = sql.SQL(statement("peek_netted" if netted else "peek")).format(
+    form = "peek"
+    if isinstance(decoder, Netting):
+        form = "peek_packed" if decoder.packed else "peek_netted"
+    query = sql.SQL(statement(form)).format(
         slot=sql.Literal(slot),
         upto=sql.Literal(lsn_text(upto)),
         limit=sql.Literal(limit),

@@ -22,47 +22,78 @@ from failback.reverse_sync.pgoutput import (
     unknown,
 )
 
-_TIMES = struct.Struct("!6xq")
-_MESSAGE_START = 18  # number of fields; length and value of the count; length of the message
-_TUPLE_KIND_END = _MESSAGE_START + TUPLE_KIND_END
-_TUPLE_START = _MESSAGE_START + TUPLE_START
+_LEAD = struct.Struct("!6xqi")
+_HEAD_START = _LEAD.size  # number of fields; length and value of the count; length of the head
+_LENGTH = struct.Struct("!i")
+_NULL = -1
+_COUNT_BYTES = TUPLE_START - TUPLE_KIND_END
 
 
 class Netting(Decoder):
     """Takes rows of how often a message came, and the message; see `Decoder` for its arguments.
 
+    Where it is `packed` a row may be of many messages that begin alike and are of one length: how
+    they begin, and what follows in each of them.
+
     Keys of transactions that the receiver knows already, or that the snapshot does not see, are
     among the result: carrying a row over that has not changed is no mistake.
     """
 
+    packed = False
+    """Whether the server tells like messages together, instead of counting equal ones."""
     order_matters = False
     """Whether the stream holds what only its order explains; the result is worth nothing then."""
 
     def consume(self, blocks: Iterable[Sequence[bytes]]) -> Changes:
         """Read rows to their end; those that are no change of a row come first."""
-        changes, takers, adders = self.changes, self._takers, self._adders
+        changes = self.changes
         for rows in blocks:
             if self.order_matters:
                 continue
             for row in rows:
-                (times,) = _TIMES.unpack_from(row)
+                times, length = _LEAD.unpack_from(row)
+                head_end = _HEAD_START + length
+                head = row[_HEAD_START:head_end]
                 changes.messages += times
-                add = adders.get(row[_MESSAGE_START:_TUPLE_KIND_END])
-                if add is not None:
-                    add(row[_TUPLE_START:])
-                    changes.changes += times
-                    continue
-                message = row[_MESSAGE_START:]
-                if message[0] not in ROWS:
-                    self._turn(message[0], message)
-                    continue
-                taker = takers.get(message[1:5], unknown)
-                if taker is not None:
-                    taker(message)
-                    changes.changes += times
+                (size,) = _LENGTH.unpack_from(row, head_end)
+                if size != _NULL:
+                    self._packed(head, row[head_end + _LENGTH.size :], times)
+                elif head[0] in ROWS:
+                    self._take(head, times)
+                else:
+                    self._turn(head[0], head)
             for keys in changes.keys:
                 keys.values.bound()
         return changes
+
+    def _take(self, message: bytes, times: int) -> None:
+        """One change of a row, which came so often."""
+        add = self._adders.get(message[:TUPLE_KIND_END])
+        if add is not None:
+            add(message[TUPLE_START:])
+        else:
+            taker = self._takers.get(message[1:5], unknown)
+            if taker is None:
+                return
+            taker(message)
+        self.changes.changes += times
+
+    def _packed(self, head: bytes, rest: bytes, times: int) -> None:
+        """So many changes of rows, told by how all of them begin and how each goes on."""
+        width = len(rest) // times
+        if head[1:5] not in self._takers:
+            unknown(head)
+        taker = self._takers[head[1:5]]
+        if taker is None:
+            return
+        if head in self._adders:
+            taker.keys.values.update(
+                [rest[at + _COUNT_BYTES : at + width] for at in range(0, len(rest), width)]
+            )
+        else:
+            for at in range(0, len(rest), width):
+                taker(head + rest[at : at + width])
+        self.changes.changes += times
 
     def _begin(self, message: bytes) -> None:
         changes = self.changes

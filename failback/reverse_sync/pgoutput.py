@@ -115,6 +115,10 @@ class Changes:
     """Start of the commit record of the first transaction that the snapshot does not see."""
     oldest: datetime | None = None
     """Commit time of the oldest transaction with a change."""
+    first_xid: int | None = None
+    """The first transaction that was read, by its 32-bit number; told only by a `Decoder`."""
+    last_xid: int | None = None
+    """The last one."""
 
 
 Add = Callable[[bytes], None]
@@ -190,6 +194,9 @@ class Decoder:
 
     def _begin(self, message: bytes) -> None:
         start, self._committed_at, xid = BEGIN.unpack_from(message, 1)
+        if self.changes.first_xid is None:
+            self.changes.first_xid = xid
+        self.changes.last_xid = xid
         if self.changes.barrier is None and not self._sees(xid):
             self.changes.barrier = start
         self._taking = start >= self._known

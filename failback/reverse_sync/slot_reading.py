@@ -4,6 +4,8 @@ Changes when it pays to read more or less at once. A batch is bounded by the key
 the same keys changing again and again make it read further.
 """
 
+import math
+
 from failback.reverse_sync import capture
 from failback.reverse_sync.capture import Horizon
 from failback.reverse_sync.lane import Armed, Lane
@@ -13,6 +15,8 @@ from failback.reverse_sync.position import StreamPosition
 
 NETTED_BYTES = 8 * 1024 * 1024
 """From so much log on, netting on the server costs less than it saves."""
+_PACKED_MESSAGES = 4_000_000
+"""The server may hold the short ones of so many messages in memory: 100 MB, and at most 250 MB."""
 _NETTING_MEMORY = "128MB"
 _BYTES_A_CHANGE = 256
 """Of the log, about; a change of a wide row has more."""
@@ -21,6 +25,7 @@ _FEW_TIMES = 8
 _REPEATED = 2
 """From so many changes a key on, a batch reads further."""
 _FURTHER = 16
+_XIDS = (1 << 32) - 1
 _MOST = 64
 """A batch reads at most so many times the keys that it may carry."""
 LONG_BYTES = 32 * 1024 * 1024
@@ -47,6 +52,7 @@ def read(
     *,
     limit: int | None,
     binary: bool,
+    beginning: Changes | None = None,
 ) -> tuple[Changes, int | None]:
     """The changes between the receiver's position and the horizon, netted by key.
 
@@ -57,6 +63,7 @@ def read(
         horizon: the batch's snapshot.
         limit: distinct keys after which to stop at the next commit; None reads all.
         binary: whether keys are wanted in binary form.
+        beginning: the first changes, if they were read.
 
     Returns:
         The changes, and the messages after which the reading was to stop; None read all.
@@ -70,6 +77,7 @@ def read(
             messages = limit * _FEW_TIMES
         while True:
             netting = Netting(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
+            netting.packed = _may_be_packed(limit, messages, horizon, beginning)
             changes = _peek(lane, held, horizon, messages, netting, binary=binary)
             if netting.order_matters:
                 break
@@ -79,6 +87,33 @@ def read(
             messages = further
     decoder = Decoder(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
     return _peek(lane, held, horizon, limit, decoder, binary=binary), limit
+
+
+def _may_be_packed(
+    limit: int | None, messages: int | None, horizon: Horizon, beginning: Changes | None
+) -> bool:
+    """Whether there are few enough changes to be told each, and each in fewer bytes.
+
+    Equal ones are not counted then: where a backlog has more changes than a batch may carry keys,
+    the same keys are likely to change often.
+    """
+    if limit is None or messages is None or messages > _PACKED_MESSAGES:
+        return False
+    if horizon.backlog < LONG_BYTES:
+        return True
+    return beginning is not None and _expected(beginning, horizon) <= limit
+
+
+def _expected(beginning: Changes, horizon: Horizon) -> float:
+    """About how many messages a backlog has, by those of its first transactions.
+
+    Numbers of transactions tell more than bytes: a page's first change is logged with all of it.
+    """
+    first, last = beginning.first_xid, beginning.last_xid
+    if first is None or last is None:
+        return math.inf
+    read = ((last - first) & _XIDS) + 1
+    return beginning.messages * ((horizon.snapshot.xmax - first) & _XIDS) / read
 
 
 def _peek(

@@ -70,6 +70,7 @@ class Way(Protocol):
         *,
         limit: int | None,
         binary: bool,
+        beginning: Changes | None = None,
     ) -> Captured:
         """The keys that changed between the receiver's position and the horizon.
 
@@ -80,6 +81,7 @@ class Way(Protocol):
             horizon: what `open` returned.
             limit: stop at the first commit after so many changes; None reads all.
             binary: whether keys are wanted in binary form.
+            beginning: what `beginning` returned, if it was called.
 
         Raises:
             SlotLostError: changes may be missing.
@@ -147,6 +149,7 @@ class SlotWay:
         *,
         limit: int | None,
         binary: bool,
+        beginning: Changes | None = None,
     ) -> Captured:
         """See `Way`."""
         # What is not on disk cannot be read, and would be taken for read.
@@ -154,7 +157,7 @@ class SlotWay:
             capture.flush(lane.helper)
         with _fitting():
             changes, limit = slot_reading.read(
-                lane, held, armed, horizon, limit=limit, binary=binary
+                lane, held, armed, horizon, limit=limit, binary=binary, beginning=beginning
             )
         # Somebody who advanced the slot between the first look and the reading is caught here.
         slot = capture.read_slot(lane.helper, held.slot)
@@ -209,8 +212,10 @@ class ChangelogWay:
         *,
         limit: int | None,
         binary: bool,
+        beginning: Changes | None = None,
     ) -> Captured:
         """See `Way`."""
+        del beginning
         relations = {
             pair.sent.oid: Relation(pair.sent.oid, pair.sent.schema, pair.sent.name, pair.key)
             for pair in armed.pairs.values()
@@ -265,9 +270,10 @@ class DiffWay:
         *,
         limit: int | None,
         binary: bool,
+        beginning: Changes | None = None,
     ) -> Captured:
         """See `Way`."""
-        del lane, armed, limit, binary
+        del lane, armed, limit, binary, beginning
         return Captured(Changes(), max(held.lsn, horizon.lsn))
 
     def acknowledge(

@@ -2,10 +2,12 @@
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from failback.reverse_sync.netting import Netting
-from failback.reverse_sync.pgoutput import MARKER, Changes, Decoder
+from failback.reverse_sync.pgoutput import MARKER, Changes, Decoder, ProtocolError
 
 from support.stream import (
     NOTE,
@@ -44,12 +46,33 @@ def told(messages: Sequence[bytes]) -> list[bytes]:
     """Rows as the server's query returns them: counted, and what is no change first."""
     counted = Counter(messages)
     ordered = sorted(counted, key=lambda each: each[:1] in b"IUD")
-    return [b"\0\2" + struct.pack("!iqi", 8, counted[each], len(each)) + each for each in ordered]
+    return [_row(counted[each], each, None) for each in ordered]
 
 
-def net(messages: Sequence[bytes], *, unseen: frozenset[int] = frozenset()) -> Netting:
+def packed(messages: Sequence[bytes]) -> list[bytes]:
+    """The same where like changes come together: how they begin, and what follows in each."""
+    changes = [each for each in messages if each[:1] in b"IUD"]
+    alike: dict[tuple[bytes, int], list[bytes]] = {}
+    for each in changes:
+        alike.setdefault((each[:6], len(each)), []).append(each[6:])
+    others = told([each for each in messages if each not in changes])
+    return others + [_row(len(rest), head, b"".join(rest)) for (head, _), rest in alike.items()]
+
+
+def _row(times: int, head: bytes, rest: bytes | None) -> bytes:
+    length = struct.pack("!i", -1 if rest is None else len(rest))
+    lead = b"\0\3" + struct.pack("!iqi", 8, times, len(head))
+    return lead + head + length + (rest or b"")
+
+
+Tell = Callable[[Sequence[bytes]], list[bytes]]
+
+
+def net(
+    messages: Sequence[bytes], *, unseen: frozenset[int] = frozenset(), tell: Tell = told
+) -> Netting:
     netting = Netting(lambda found: KEY_OF.get(found.oid), lambda xid: xid not in unseen)
-    netting.consume([told(messages)])
+    netting.consume([tell(messages)])
     return netting
 
 
@@ -57,9 +80,10 @@ def keys(changes: Changes) -> dict[int, set[bytes]]:
     return {each.relation.oid: set(each.values) for each in changes.keys}
 
 
-def test_netting_when_keys_changed_often_then_it_finds_what_the_decoder_finds() -> None:
+@pytest.mark.parametrize("tell", [told, packed])
+def test_netting_when_keys_changed_often_then_it_finds_what_the_decoder_finds(tell: Tell) -> None:
     one_by_one = Decoder(lambda found: KEY_OF.get(found.oid), lambda _: True).consume([STREAM])
-    netted = net(STREAM).changes
+    netted = net(STREAM, tell=tell).changes
     assert keys(netted) == keys(one_by_one)
     assert (netted.messages, netted.changes) == (one_by_one.messages, one_by_one.changes)
     assert (netted.end, netted.oldest) == (one_by_one.end, one_by_one.oldest)
@@ -85,7 +109,14 @@ def test_netting_when_a_relation_is_described_in_two_ways_then_order_matters() -
     assert net((*STREAM, relation(NOTE, "note", "id", "extra"))).order_matters
 
 
-def test_netting_when_a_relation_is_not_ours_then_its_changes_are_left_out() -> None:
+@pytest.mark.parametrize("tell", [told, packed])
+def test_netting_when_a_relation_is_not_ours_then_its_changes_are_left_out(tell: Tell) -> None:
     other = relation(300, "other", "id")
-    found = net((*STREAM, other, insert(300, b"9"))).changes
+    found = net((*STREAM, other, insert(300, b"9")), tell=tell).changes
     assert 300 not in keys(found)
+
+
+@pytest.mark.parametrize("tell", [told, packed])
+def test_netting_when_a_relation_was_not_described_then_it_is_refused(tell: Tell) -> None:
+    with pytest.raises(ProtocolError, match="not described"):
+        net((*STREAM, insert(300, b"9")), tell=tell)

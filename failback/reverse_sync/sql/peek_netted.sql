@@ -11,7 +11,7 @@ COPY (
             'messages', 'true')
         GROUP BY data
     )
-    SELECT times, data FROM told WHERE get_byte(data, 0) NOT IN (68, 73, 85)
+    SELECT times, data, NULL::bytea FROM told WHERE get_byte(data, 0) NOT IN (68, 73, 85)
     UNION ALL
-    SELECT times, data FROM told WHERE get_byte(data, 0) IN (68, 73, 85)
+    SELECT times, data, NULL FROM told WHERE get_byte(data, 0) IN (68, 73, 85)
 ) TO STDOUT (FORMAT binary)

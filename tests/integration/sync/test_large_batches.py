@@ -39,10 +39,10 @@ CHANGED = (
 )
 
 
-@pytest.fixture(autouse=True)
-def large() -> Iterator[None]:
+@pytest.fixture(autouse=True, params=[True, False], ids=["packed", "counted"])
+def large(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every batch goes the ways of large ones."""
-    with taken_for_large():
+    with taken_for_large(packed=request.param):
         yield
 
 

@@ -90,11 +90,13 @@ _finishes = st.builds(Finish, commit=st.booleans())
 
 @dataclass(frozen=True)
 class History:
-    """Steps, how many changes the engine takes at once, and whether it takes all for large."""
+    """Steps, how many changes the engine takes at once, and which ways they go."""
 
     limit: int
     steps: tuple[Step, ...]
     large: bool = False
+    packed: bool = False
+    """Where it is, like changes are told together instead of equal ones being counted."""
     """Every batch is netted by the server and carried by several hands."""
 
 
@@ -107,6 +109,7 @@ histories = st.builds(
     History,
     limit=st.sampled_from([200_000, 1, 2, 3, 7, 20]),
     large=st.booleans(),
+    packed=st.booleans(),
     # Lists of lists, because hypothesis makes long lists seldom, and shortens these as well.
     steps=st.lists(st.lists(_steps, min_size=1, max_size=12), min_size=1, max_size=12).map(
         lambda parts: tuple(step for part in parts for step in part)

@@ -190,7 +190,7 @@ class Estate:
     def run(self, history: History) -> None:
         """Take the steps, then the end that every history has: fence, drain, compare, lift."""
         self._limit = history.limit
-        with taken_for_large() if history.large else nullcontext():
+        with taken_for_large(packed=history.packed) if history.large else nullcontext():
             self._run(history)
 
     def _run(self, history: History) -> None:
