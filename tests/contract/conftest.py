@@ -250,7 +250,7 @@ def _lab_names(kind: NameServerKind, directory: Path) -> Iterator[LabNameServer]
         server.start()
         yield server
     finally:
-        server.stop()
+        server.remove()
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def lab_haproxy(tmp_path: Path, origins: dict[Side, Origin]) -> Iterator[Haproxy
         server.start()
         yield server
     finally:
-        server.stop()
+        server.remove()
 
 
 @pytest.fixture(

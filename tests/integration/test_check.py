@@ -219,7 +219,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NameServe
     try:
         yield made
     finally:
-        made.stop()
+        made.remove()
 
 
 def with_names(server: NameServer, secret: str = SECRET, target: str = "target") -> Estate:
