@@ -32,6 +32,7 @@ from failback.reverse_sync.sessions import Snapshot
 # About half a second of hashing at 60 to 100 MB a second.
 CHUNK_BYTES = 32 * 2**20
 _SCOUTED_PARTS = 50
+"""To wait for one part in so many of all bytes costs little."""
 _ROWS_AT_A_TIME = 200_000
 KEPT = 1000
 _TICK_SECONDS = 1.0
@@ -149,9 +150,8 @@ class Comparer:
     def start(self, jobs: Sequence[Job], kept: int = KEPT) -> list[Findings]:
         """Put every table's first queries to both sides, those of large tables first.
 
-        A table that is small beside the others is waited for before: if it differs, the others
-        are read in buckets at once.
-
+        One that is small beside the others is waited for before: if it differs, the others are
+        read in buckets at once.
 
         Args:
             jobs: the tables.
@@ -162,10 +162,12 @@ class Comparer:
         """
         found = [Findings(job.comparison, kept=kept) for job in jobs]
         by_size = sorted(range(len(jobs)), key=lambda at: jobs[at].bytes, reverse=True)
-        if by_size and _is_scout(jobs[by_size[-1]], sum(job.bytes for job in jobs)):
-            smallest = by_size.pop()
-            self.add(jobs[smallest], found[smallest])
-            for future in wait(self._running).done:
+        small = min(CHUNK_BYTES, sum(job.bytes for job in jobs) // _SCOUTED_PARTS)
+        scout = next((place for place in by_size if 0 < jobs[place].bytes <= small), None)
+        if scout is not None:
+            by_size.remove(scout)
+            self.add(jobs[scout], found[scout])
+            for future in wait(self._running, timeout=_TICK_SECONDS).done:
                 self._answered(future)
         for place in by_size:
             self.add(jobs[place], found[place])
@@ -255,12 +257,12 @@ class Comparer:
             findings.digests[side] = sum(digests.values(), findings.digests[side])
             for code, digest in digests.items() if kept else ():
                 findings.chunks[seen.chunk(code)][side] += digest
-        differing = _differing_codes(by_code)
-        self._differed = self._differed or bool(differing)
+        unlike = _unlike(by_code)
+        self._differed = self._differed or bool(unlike)
         if seen.buckets == span.buckets:
-            yield from self._fetched(findings, span, differing)
+            yield from self._fetched(findings, span, unlike)
             return
-        for first, last in spans([seen.chunk(code) for code in differing]):
+        for first, last in spans([seen.chunk(code) for code in unlike]):
             closer = replace(span, first=first, last=last)
             yield _Pair(findings, functools.partial(self._look_closer, findings, closer))
 
@@ -269,17 +271,17 @@ class Comparer:
 
         def located(answers: dict[Side, list[Any]]) -> Iterator[_Pair]:
             by_code = {side: digested(rows) for side, rows in answers.items()}
-            return self._fetched(findings, span, _differing_codes(by_code))
+            return self._fetched(findings, span, _unlike(by_code))
 
         return _Question(findings.comparison.chunk(span.within, span.buckets, span.bounds), located)
 
     def _fetched(
-        self, findings: Findings, span: Span, differing: Mapping[int, int]
+        self, findings: Findings, span: Span, unlike: Mapping[int, int]
     ) -> Iterator[_Pair]:
         """The rows of buckets that differ, so many at a time."""
         group: list[int] = []
         rows = 0
-        for code, count in differing.items():
+        for code, count in unlike.items():
             group.append(code)
             rows += count
             if rows >= _ROWS_AT_A_TIME:
@@ -299,12 +301,7 @@ class Comparer:
         return _Pair(findings, lambda: _Question(query, compare))
 
 
-def _is_scout(job: Job, total: int) -> bool:
-    """Whether a job is worth waiting for before all the others, of so many bytes with it, begin."""
-    return job.bytes <= min(CHUNK_BYTES, total // _SCOUTED_PARTS)
-
-
-def _differing_codes(by_code: Mapping[Side, Mapping[int, Digest]]) -> dict[int, int]:
+def _unlike(by_code: Mapping[Side, Mapping[int, Digest]]) -> dict[int, int]:
     """The codes whose digests the sides do not share, in order, with their rows."""
     source, target = by_code[Side.SOURCE], by_code[Side.TARGET]
     found = {}
