@@ -150,8 +150,8 @@ class Comparer:
     def start(self, jobs: Sequence[Job], kept: int = KEPT) -> list[Findings]:
         """Put every table's first queries to both sides, those of large tables first.
 
-        One that is small beside the others is waited for before: if it differs, the others are
-        read in buckets at once.
+        Where that is more than a moment's work, one that is small beside the others is waited for
+        before: if it differs, the others are read in buckets at once.
 
         Args:
             jobs: the tables.
@@ -162,7 +162,8 @@ class Comparer:
         """
         found = [Findings(job.comparison, kept=kept) for job in jobs]
         by_size = sorted(range(len(jobs)), key=lambda at: jobs[at].bytes, reverse=True)
-        small = min(CHUNK_BYTES, sum(job.bytes for job in jobs) // _SCOUTED_PARTS)
+        total = sum(job.bytes for job in jobs)
+        small = min(CHUNK_BYTES, total // _SCOUTED_PARTS) if total > CHUNK_BYTES else 0
         scout = next((place for place in by_size if 0 < jobs[place].bytes <= small), None)
         if scout is not None:
             by_size.remove(scout)
