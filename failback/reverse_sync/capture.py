@@ -260,11 +260,7 @@ def peek(
         SlotBusyError: another session reads the slot, and goes on doing so.
         SlotLostError: the server refuses to read it any more.
     """
-    netted = isinstance(decoder, Netting)
-    form = "peek"
-    if isinstance(decoder, Netting):
-        form = "peek_packed" if decoder.packed else "peek_netted"
-    query = sql.SQL(statement(form)).format(
+    query = sql.SQL(statement(decoder.form)).format(
         slot=sql.Literal(slot),
         upto=sql.Literal(lsn_text(upto)),
         limit=sql.Literal(limit),
@@ -275,7 +271,7 @@ def peek(
     while True:
         try:
             rows = without_frame(copied_out(helper, query))
-            return decoder.consume(rows if netted else _messages(rows))
+            return decoder.consume(rows if isinstance(decoder, Netting) else _messages(rows))
         except psycopg.errors.ObjectInUse as error:
             _wait_or_give_up(slot, deadline, error)
         except psycopg.errors.UndefinedObject as error:

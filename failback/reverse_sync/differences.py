@@ -26,6 +26,7 @@ from failback.reverse_sync.digests import (
     RowHash,
     bucket_count,
     digested,
+    unlike_codes,
 )
 from failback.reverse_sync.sessions import Snapshot
 
@@ -258,7 +259,7 @@ class Comparer:
             findings.digests[side] = sum(digests.values(), findings.digests[side])
             for code, digest in digests.items() if kept else ():
                 findings.chunks[seen.chunk(code)][side] += digest
-        unlike = _unlike(by_code)
+        unlike = unlike_codes(by_code[Side.SOURCE], by_code[Side.TARGET])
         self._differed = self._differed or bool(unlike)
         if seen.buckets == span.buckets:
             yield from self._fetched(findings, span, unlike)
@@ -271,8 +272,8 @@ class Comparer:
         """The buckets of chunks that are known to differ."""
 
         def located(answers: dict[Side, list[Any]]) -> Iterator[_Pair]:
-            by_code = {side: digested(rows) for side, rows in answers.items()}
-            return self._fetched(findings, span, _unlike(by_code))
+            source, target = (digested(answers[side]) for side in (Side.SOURCE, Side.TARGET))
+            return self._fetched(findings, span, unlike_codes(source, target))
 
         return _Question(findings.comparison.chunk(span.within, span.buckets, span.bounds), located)
 
@@ -300,17 +301,6 @@ class Comparer:
 
         query = findings.comparison.rows(span.within, span.buckets, wanted, span.bounds)
         return _Pair(findings, lambda: _Question(query, compare))
-
-
-def _unlike(by_code: Mapping[Side, Mapping[int, Digest]]) -> dict[int, int]:
-    """The codes whose digests the sides do not share, in order, with their rows."""
-    source, target = by_code[Side.SOURCE], by_code[Side.TARGET]
-    found = {}
-    for code in sorted(source.keys() | target.keys()):
-        ours, theirs = source.get(code, Digest()), target.get(code, Digest())
-        if ours != theirs:
-            found[code] = max(ours.rows, theirs.rows)
-    return found
 
 
 def differing(answers: Mapping[Side, Sequence[Any]]) -> Iterator[Difference]:

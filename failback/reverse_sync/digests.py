@@ -235,6 +235,16 @@ def digested(rows: Iterable[Sequence[Any]]) -> dict[int, Digest]:
     return {row[0]: Digest(row[1], int(row[2]), int(row[3])) for row in rows}
 
 
+def unlike_codes(source: Mapping[int, Digest], target: Mapping[int, Digest]) -> dict[int, int]:
+    """The codes whose digests the sides do not share, in order, each with its rows."""
+    found = {}
+    for code in sorted(source.keys() | target.keys()):
+        ours, theirs = source.get(code, Digest()), target.get(code, Digest())
+        if ours != theirs:
+            found[code] = max(ours.rows, theirs.rows)
+    return found
+
+
 def bucket_count(size: int) -> int:
     """A power of two, so that a few dozen rows that differ are found with the fewest answers.
 

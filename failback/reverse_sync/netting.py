@@ -28,19 +28,22 @@ _LENGTH = struct.Struct("!i")
 _NULL = -1
 _COUNT_BYTES = TUPLE_START - TUPLE_KIND_END
 
+PACKED = "peek_packed"
+"""Another `form` of a `Netting`."""
+
 
 class Netting(Decoder):
     """Takes rows of how often a message came, and the message; see `Decoder` for its arguments.
 
-    Where it is `packed` a row may be of many messages that begin alike and are of one length: how
+    With `PACKED` a row may be of many messages that begin alike and are of one length: how
     they begin, and what follows in each of them.
 
     Keys of transactions that the receiver knows already, or that the snapshot does not see, are
     among the result: carrying a row over that has not changed is no mistake.
     """
 
-    packed = False
-    """Whether the server tells like messages together, instead of counting equal ones."""
+    form = "peek_netted"
+    """Equal messages are counted; with `PACKED` like ones are told together."""
     order_matters = False
     """Whether the stream holds what only its order explains; the result is worth nothing then."""
 

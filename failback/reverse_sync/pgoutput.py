@@ -116,7 +116,7 @@ class Changes:
     oldest: datetime | None = None
     """Commit time of the oldest transaction with a change."""
     first_xid: int | None = None
-    """The first transaction that was read, by its 32-bit number; told only by a `Decoder`."""
+    """The first transaction that was read, by its 32-bit number; None where order is lost."""
     last_xid: int | None = None
     """The last one."""
 
@@ -135,6 +135,9 @@ class Decoder:
         known: transactions whose commit record starts before this position are left out;
             the receiver has them.
     """
+
+    form = "peek"
+    """The statement that tells messages as they are taken here."""
 
     def __init__(
         self, key_columns: KeyColumns, sees: Callable[[int], bool], known: int = 0

@@ -26,6 +26,7 @@ from failback.reverse_sync.digests import (
     bucket_count,
     compared,
     digested,
+    unlike_codes,
 )
 from failback.reverse_sync.direction import Direction
 from failback.reverse_sync.matching import TablePair
@@ -124,9 +125,7 @@ class Reproof:
         for within in ranges:
             self._pulse()
             ours, theirs = map(digested, self._both(comparison.chunk(within, buckets), executor))
-            unlike = sorted(
-                code for code in ours.keys() | theirs.keys() if ours.get(code) != theirs.get(code)
-            )
+            unlike = list(unlike_codes(ours, theirs))
             for start in range(0, len(unlike), _BUCKETS_AT_A_TIME):
                 wanted = unlike[start : start + _BUCKETS_AT_A_TIME]
                 source, target = self._both(comparison.rows(within, buckets, wanted), executor)

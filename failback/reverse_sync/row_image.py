@@ -18,9 +18,7 @@ from failback.reverse_sync.catalogue import Column
 
 _AS_IT_IS: LiteralString = "{}"
 _BYTES: LiteralString = '{} COLLATE "C"'
-# The hash of a whole number folds its upper half into the lower one: the pair tells them apart.
-_HALVES: tuple[LiteralString, LiteralString] = ("{}", "({} >> 32)")
-_WHOLE: LiteralString = "int8send({})"
+_SENT_WHOLE: LiteralString = "int8send({})"
 
 _TEXT = "text"
 _ARRAY = "an array"
@@ -32,7 +30,7 @@ _RANGES = "int4range int8range numrange daterange tsrange tstzrange"
 _MULTIRANGES = (
     "int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange"
 )
-_FIELDS: Mapping[str, LiteralString] = MappingProxyType(
+_FIELD: Mapping[str, LiteralString] = MappingProxyType(
     dict.fromkeys(_READ_WHOLE.split(), _AS_IT_IS)
     | dict.fromkeys((_TEXT, "varchar"), _BYTES)
     | dict.fromkeys(_RANGES.split(), "range_send({})")
@@ -61,8 +59,13 @@ _FIELDS: Mapping[str, LiteralString] = MappingProxyType(
         _ARRAY: "array_send({})",
     }
 )
-"""By type: what of a value is hashed. A type that is not here, nor a 64-bit number, is hashed as
-text. `digest_probe.sql` asks whether two servers agree on them."""
+_FIELDS: Mapping[str, tuple[LiteralString, ...]] = MappingProxyType(
+    {kind: (field,) for kind, field in _FIELD.items()}
+    # The hash of a whole number folds its upper half into the lower one: the pair tells them apart.
+    | {_WHOLE_NUMBER: ("{}", "({} >> 32)")}
+)
+"""By type: what of a value is hashed. A type that is not here is hashed as text.
+`digest_probe.sql` asks whether two servers agree on them."""
 
 # A row expression has at most 1 664 entries.
 _MOST_IN_HALVES = 800
@@ -104,7 +107,7 @@ def exact(column: Column, other: Column, form: Form) -> Value:
         form is Form.TEXT
         or not alike
         or schema != "pg_catalog"
-        or not (base in _FIELDS or base == _WHOLE_NUMBER)
+        or base not in _FIELDS
         # The binary form of an array of a domain carries that domain's identifier.
         or (column.is_array and ("." in column.type_name or base in _FLOATS))
     ):
@@ -131,13 +134,16 @@ def image(values: Sequence[Value]) -> sql.Composed:
     The hash of a record adds those of its fields up, each with its own factor, so that two rows
     which exchange a value have the same sum of hashes: `mixed` is what may be summed.
     """
-    whole = _HALVES if len(values) <= _MOST_IN_HALVES else (_WHOLE,)
-    fields = [
-        sql.SQL(field).format(value.expression)
-        for value in values
-        for field in (whole if value.kind == _WHOLE_NUMBER else (_FIELDS[value.kind],))
-    ]
-    return row(fields)
+    fields = dict(_FIELDS)
+    if len(values) > _MOST_IN_HALVES:
+        fields[_WHOLE_NUMBER] = (_SENT_WHOLE,)
+    return row(
+        [
+            sql.SQL(field).format(value.expression)
+            for value in values
+            for field in fields[value.kind]
+        ]
+    )
 
 
 def mixed(seed: int) -> sql.Composed:

@@ -9,7 +9,7 @@ import math
 from failback.reverse_sync import capture
 from failback.reverse_sync.capture import Horizon
 from failback.reverse_sync.lane import Armed, Lane
-from failback.reverse_sync.netting import Netting
+from failback.reverse_sync.netting import PACKED, Netting
 from failback.reverse_sync.pgoutput import Changes, Decoder
 from failback.reverse_sync.position import StreamPosition
 
@@ -77,7 +77,8 @@ def read(
             messages = limit * _FEW_TIMES
         while True:
             netting = Netting(armed.key_columns, horizon.snapshot.sees, known=held.lsn)
-            netting.packed = _may_be_packed(limit, messages, horizon, beginning)
+            if _may_be_packed(limit, messages, horizon, beginning):
+                netting.form = PACKED
             changes = _peek(lane, held, horizon, messages, netting, binary=binary)
             if netting.order_matters:
                 break

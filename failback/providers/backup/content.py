@@ -17,7 +17,7 @@ from failback.models.backups import BackedUpTable
 from failback.providers.backup.statements import statement
 from failback.reverse_sync.catalogue import read_named
 from failback.reverse_sync.connections import Connection
-from failback.reverse_sync.digests import Digest, Range, compared
+from failback.reverse_sync.digests import Digest, Range, compared, digested
 from failback.reverse_sync.row_image import Form
 from failback.reverse_sync.statements import statement as compared_by
 
@@ -96,11 +96,8 @@ def _digests(
             if halt is not None and halt.is_set():
                 break
             comparison, _ = compared(table, table, Form.BINARY)
-            # A table without a row has no group to sum.
             rows = session.execute(comparison.chunk(Range(), 1)).fetchall()
-            digest = sum(
-                (Digest(count, int(first), int(second)) for _, count, first, second in rows),
-                Digest(),
-            )
+            # A table without a row has no group to sum.
+            digest = sum(digested(rows).values(), Digest())
             found.append(BackedUpTable(table=name, rows=digest.rows, digest=str(digest)))
         return found
