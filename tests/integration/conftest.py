@@ -1,7 +1,8 @@
-"""The lab's product on both sides, each a process of its own on a fresh database."""
+"""Fresh databases on both sides: to be compared, or with the lab's product as processes."""
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,19 @@ import pytest
 
 from failback.lab.databases import DatabasePair, PostgresPair, create_database, drop_database
 from failback.models.common import Side
+from failback.reverse_sync.connections import Servers
+from failback.reverse_sync.sessions import Sessions
 
+from support.compared import ComparedPair
 from support.products import Products, running, signed_up
+
+
+@pytest.fixture
+def pair(databases: DatabasePair) -> Iterator[ComparedPair]:
+    """Both sides, empty, to be filled and compared."""
+    servers = Servers(databases.source_dsn, databases.target_dsn)
+    with closing(Sessions(servers)) as sessions:
+        yield ComparedPair(databases, servers, sessions)
 
 
 @pytest.fixture

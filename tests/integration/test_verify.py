@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,10 @@ import psycopg
 import pytest
 
 from failback.errors import UnreachableError
-from failback.lab.databases import DatabasePair
 from failback.models.common import Outcome, Side
 from failback.reverse_sync import fence
 
-from support.compared import ComparedPair, compared_pair
+from support.compared import ComparedPair
 
 pytestmark = pytest.mark.servers
 
@@ -26,12 +25,6 @@ _DATA = Path(__file__).parents[3] / "shared" / "datasets"
 class BusinessRule:
     name: str
     sql: str
-
-
-@pytest.fixture
-def pair(databases: DatabasePair) -> Iterator[ComparedPair]:
-    with compared_pair(databases) as opened:
-        yield opened
 
 
 def _seed(pair: ComparedPair, rows: int, seed: int) -> dict[str, set[int]]:

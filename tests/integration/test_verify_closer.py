@@ -1,14 +1,11 @@
 """Rows are looked for only where they differ: what a comparison asks the servers for."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from failback.lab.databases import DatabasePair
 from failback.models.common import Outcome, Side
 from failback.reverse_sync.digests import Comparison
 
-from support.compared import ComparedPair, compared_pair
+from support.compared import ComparedPair
 
 pytestmark = pytest.mark.servers
 
@@ -17,12 +14,6 @@ _LARGE = (
     "INSERT INTO public.{name} SELECT g, md5(g::text) FROM generate_series(1, 20000) g"
 )
 _SMALL = "CREATE TABLE public.small (id int PRIMARY KEY); INSERT INTO public.small VALUES (1), (2)"
-
-
-@pytest.fixture
-def pair(databases: DatabasePair) -> Iterator[ComparedPair]:
-    with compared_pair(databases) as opened:
-        yield opened
 
 
 @pytest.fixture

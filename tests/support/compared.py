@@ -1,8 +1,6 @@
 """Two databases that tests fill differently and compare, without a stream between them."""
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,12 +65,3 @@ class ComparedPair:
             self.tables(Side.TARGET),
             **{"sessions": self.sessions, "recheck_seconds": 0.0, **options},
         )
-
-
-@contextmanager
-def compared_pair(databases: DatabasePair) -> Iterator[ComparedPair]:
-    """Both sides, with open sessions."""
-    servers = Servers(databases.source_dsn, databases.target_dsn)
-    sessions = Sessions(servers)
-    yield ComparedPair(databases, servers, sessions)
-    sessions.close()
